@@ -1,1 +1,12 @@
-export {};
+export { type Database, type Migration, openDatabase } from './database.ts';
+export { openDirectoryObjectStore } from './directory-object-store.ts';
+export {
+  createFailingObjectStore,
+  type ObjectStoreCall,
+  type Outcome,
+} from './failing-object-store.ts';
+export { readFileIfPresent, removeFileDurably, writeFileDurably } from './file.ts';
+export { GroupCommit } from './group-commit.ts';
+export { createMemoryObjectStore } from './memory-object-store.ts';
+export { MAX_OBJECT_OCTETS, type ObjectStore } from './object-store.ts';
+export { isStoreError, StoreError, type StoreErrorCode } from './store-error.ts';

@@ -1,0 +1,33 @@
+import type { Random } from '@chrysalis/crypto';
+import type { Clock } from '@chrysalis/scms';
+
+/** Everything that a command touches outside its arguments, so that tests run `main` in process. */
+export interface CliContext {
+  /** Results go here, and nothing else. */
+  readonly stdout: TextOutput;
+  /** Progress, warnings and errors go here. */
+  readonly stderr: TextOutput;
+  /** Octets of standard input, for commands that accept `-`. */
+  readonly stdin: AsyncIterable<Uint8Array>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Aborted on Ctrl-C: long commands stop cleanly. */
+  readonly signal: AbortSignal;
+}
+
+export interface TextOutput {
+  write(text: string): unknown;
+  readonly isTTY?: boolean | undefined;
+}
+
+/** A refusal that the user can do something about: one line, and perhaps a hint under it. Exit status 1. */
+export class CliError extends Error {
+  override readonly name = 'CliError';
+  readonly hint: string | undefined;
+
+  constructor(message: string, options: { hint?: string; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.hint = options.hint;
+  }
+}

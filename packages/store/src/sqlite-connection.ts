@@ -1,0 +1,188 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { setTimeout } from 'node:timers/promises';
+import { StoreError, type StoreErrorCode, systemCodeOf } from './store-error.ts';
+
+/**
+ * How long SQLite itself waits for another process's lock. It waits with the whole thread, so this
+ * is short; the longer patience is `patiently`, which lets the event loop run.
+ */
+const BUSY_TIMEOUT_MS = 5;
+
+/** How long a caller waits for other processes' locks. A transaction here takes milliseconds. */
+const LOCK_PATIENCE_MS = 10_000;
+const LOCK_RETRY_MAX_MS = 20;
+
+/** Prepared statements kept. The rooms together have about a hundred; group inserts add some. */
+const MAX_STATEMENTS = 256;
+
+/** The write-ahead log is cut back to this after a checkpoint, so that one burst does not stay. */
+const WAL_SIZE_LIMIT_OCTETS = 64 * 1024 * 1024;
+
+/** What a statement gave: its rows, or what it changed when it gives no rows. */
+export interface StatementResult {
+  readonly rows: Record<string, unknown>[];
+  readonly changes: number | undefined;
+  readonly lastInsertRowid: number | undefined;
+}
+
+interface Prepared {
+  readonly statement: StatementSync;
+  readonly givesRows: boolean;
+}
+
+/**
+ * One connection of node:sqlite with its prepared statements. Integers are numbers (one beyond
+ * 2^53 is refused rather than rounded), BLOBs are Uint8Array both ways.
+ * Every method throws StoreError.
+ */
+export class SqliteConnection {
+  readonly #database: DatabaseSync;
+  /** In the order of last use: a Map keeps insertion order, and a used statement is put in anew. */
+  readonly #statements = new Map<string, Prepared>();
+
+  /** Opens or creates the database at `path`, or `:memory:`; nothing is read from it yet. */
+  constructor(path: string) {
+    this.#database = guarded(`open ${path}`, () => {
+      return new DatabaseSync(path, {
+        timeout: BUSY_TIMEOUT_MS,
+        enableForeignKeyConstraints: true,
+      });
+    });
+  }
+
+  /** Sets what makes a commit durable; the first touch of the file, so it finds a corrupt one. */
+  configure(readsOnly: boolean): void {
+    this.exec('pragma journal_mode = wal');
+    // FULL: every commit is synced. NORMAL in WAL mode may lose the last commits at a power cut.
+    this.exec('pragma synchronous = full');
+    // On macOS fsync does not reach the platter without it; elsewhere it changes nothing.
+    this.exec('pragma fullfsync = on');
+    this.exec(`pragma journal_size_limit = ${WAL_SIZE_LIMIT_OCTETS}`);
+    if (readsOnly) this.exec('pragma query_only = on');
+  }
+
+  /** False as well when SQLite rolled back by itself, as it does on a full disk. */
+  get inTransaction(): boolean {
+    return this.#database.isTransaction;
+  }
+
+  /** Runs SQL without parameters and without results. */
+  exec(sql: string): void {
+    guarded(sql, () => this.#database.exec(sql));
+  }
+
+  run(sql: string, parameters: readonly unknown[]): StatementResult {
+    return guarded(sql, () => {
+      const { statement, givesRows } = this.#prepare(sql);
+      const values = parameters.map(toSqliteValue);
+      if (givesRows) {
+        // node:sqlite's rows have no prototype, which strict equality in tests trips over.
+        const rows = statement.all(...values).map((row) => ({ ...row }));
+        return { rows, changes: undefined, lastInsertRowid: undefined };
+      }
+      const { changes, lastInsertRowid } = statement.run(...values);
+      return { rows: [], changes: Number(changes), lastInsertRowid: Number(lastInsertRowid) };
+    });
+  }
+
+  close(): void {
+    this.#statements.clear();
+    if (this.#database.isOpen) guarded('close', () => this.#database.close());
+  }
+
+  #prepare(sql: string): Prepared {
+    let prepared = this.#statements.get(sql);
+    if (prepared === undefined) {
+      const statement = this.#database.prepare(sql);
+      prepared = { statement, givesRows: statement.columns().length > 0 };
+      if (this.#statements.size >= MAX_STATEMENTS) {
+        this.#statements.delete(this.#statements.keys().next().value!);
+      }
+    } else {
+      this.#statements.delete(sql);
+    }
+    this.#statements.set(sql, prepared);
+    return prepared;
+  }
+}
+
+/**
+ * Repeats what another process's lock refused, until it passes or 10 s are over. The attempt must
+ * be one that leaves nothing behind when it is refused: BEGIN, or a single statement.
+ */
+export async function patiently<T>(attempt: () => T): Promise<T> {
+  const deadline = performance.now() + LOCK_PATIENCE_MS;
+  for (let delay = 1; ; delay = Math.min(2 * delay, LOCK_RETRY_MAX_MS)) {
+    try {
+      return attempt();
+    } catch (error) {
+      const busy = error instanceof StoreError && error.code === 'busy';
+      if (!busy || performance.now() > deadline) throw error;
+    }
+    await setTimeout(delay);
+  }
+}
+
+/**
+ * Checked here because node:sqlite does not refuse everything: an object in the first place is taken
+ * for named parameters and moves all others by one, NaN becomes NULL, and every number is bound as
+ * a REAL, so that `x / 7` with a bound 7 would not be a division of integers.
+ */
+function toSqliteValue(value: unknown, index: number): SQLInputValue {
+  if (value === null || typeof value === 'string' || typeof value === 'bigint') return value;
+  if (Number.isSafeInteger(value)) return BigInt(value as number);
+  if (typeof value === 'number' && !Number.isNaN(value)) return value;
+  if (value instanceof Uint8Array) return value;
+  throw new StoreError(
+    'query',
+    `expected null, number, bigint, string or Uint8Array as parameter ${index + 1}, saw ${kindOf(value)}`,
+  );
+}
+
+/** Names the kind and never the value, which may be a secret. */
+function kindOf(value: unknown): string {
+  if (typeof value === 'number') return 'NaN';
+  if (typeof value !== 'object' || value === null) return typeof value;
+  return value.constructor?.name ?? 'object';
+}
+
+function guarded<T>(doing: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw sqliteError(error, doing);
+  }
+}
+
+/** SQLite's primary result codes, https://www.sqlite.org/rescode.html; the rest is `query`. */
+const CODES: ReadonlyMap<number, StoreErrorCode> = new Map([
+  [3, 'io'], // PERM
+  [5, 'busy'],
+  [6, 'busy'], // LOCKED
+  [8, 'io'], // READONLY
+  [10, 'io'], // IOERR
+  [11, 'corrupt'],
+  [13, 'full'],
+  [14, 'io'], // CANTOPEN
+  [15, 'busy'], // PROTOCOL: the locking race of WAL was lost too often
+  [19, 'constraint'],
+  [26, 'corrupt'], // NOTADB
+]);
+
+/** The longest piece of a statement that a message shows; parameters are never shown. */
+const MAX_SHOWN_SQL = 200;
+
+function sqliteError(error: unknown, doing: string): StoreError {
+  if (error instanceof StoreError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const code = codeOf(error);
+  return new StoreError(code, `${message}, in: ${doing.slice(0, MAX_SHOWN_SQL)}`, { cause: error });
+}
+
+function codeOf(error: unknown): StoreErrorCode {
+  // node:sqlite says ERR_INVALID_STATE for a closed database and for nothing else that we do.
+  if (systemCodeOf(error) === 'ERR_INVALID_STATE') return 'closed';
+  if (!(error instanceof Error) || !('errcode' in error)) return 'query';
+  // The low octet is the primary code; above it lies the extended one.
+  return CODES.get(Number(error.errcode) & 0xff) ?? 'query';
+}

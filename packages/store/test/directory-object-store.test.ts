@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { openDirectoryObjectStore } from '../src/directory-object-store.ts';
+import { MAX_OBJECT_OCTETS } from '../src/object-store.ts';
+import { isStoreError } from '../src/store-error.ts';
+import { keysOf, objectStoreConformance } from './object-store-conformance.ts';
+import { recordSyncs } from './sync-recorder.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
+
+objectStoreConformance('directory', async (t) =>
+  openDirectoryObjectStore(join(await temporaryDirectory(t), 'objects')),
+);
+
+const onLinux = { skip: process.platform !== 'linux' && 'names of open files come from /proc' };
+
+describe('directory object store', () => {
+  it('shows what was put to a store opened later, and to one opened before', async (t) => {
+    const directory = await temporaryDirectory(t);
+    const early = await openDirectoryObjectStore(directory);
+    const store = await openDirectoryObjectStore(directory);
+    await store.put('a/b', Uint8Array.of(1));
+    assert.deepEqual(await early.get('a/b'), Uint8Array.of(1));
+    const late = await openDirectoryObjectStore(directory);
+    assert.deepEqual(await late.get('a/b'), Uint8Array.of(1));
+  });
+
+  it('lays an object down as a file that only its owner reads', async (t) => {
+    const root = join(await temporaryDirectory(t), 'x', 'y');
+    const store = await openDirectoryObjectStore(root);
+    await store.put('7/ab.zip', Uint8Array.of(1, 2));
+    const path = join(root, '7+', 'ab.zip');
+    assert.deepEqual(new Uint8Array(await readFile(path)), Uint8Array.of(1, 2));
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
+    for (const directory of [join(root, '7+'), join(root, '.incoming'), root, join(root, '..')]) {
+      assert.equal((await stat(directory)).mode & 0o777, 0o700, directory);
+    }
+  });
+
+  it('syncs the file before its name, and the way to a new directory once', onLinux, async (t) => {
+    const root = await temporaryDirectory(t);
+    const store = await openDirectoryObjectStore(root);
+    const synced = await recordSyncs(t);
+    await store.put('a/b/one', Uint8Array.of(1));
+    assert.match(synced[0]!, /\.incoming\//);
+    assert.deepEqual(synced.slice(1), [join(root, 'a+', 'b+'), join(root, 'a+'), root]);
+    synced.length = 0;
+    await store.put('a/b/two', Uint8Array.of(2));
+    assert.match(synced[0]!, /\.incoming\//);
+    assert.deepEqual(synced.slice(1), [join(root, 'a+', 'b+')]);
+  });
+
+  it('syncs the way to a directory anew after it was dropped', onLinux, async (t) => {
+    const root = await temporaryDirectory(t);
+    const store = await openDirectoryObjectStore(root);
+    await store.put('a/one', Uint8Array.of(1));
+    const synced = await recordSyncs(t);
+    await store.deleteAll('a');
+    assert.deepEqual(synced, [root], 'the removal itself is durable');
+    await store.put('a/one', Uint8Array.of(1));
+    assert.deepEqual(synced.slice(2), [join(root, 'a+'), root]);
+  });
+
+  it('syncs a deletion', onLinux, async (t) => {
+    const root = await temporaryDirectory(t);
+    const store = await openDirectoryObjectStore(root);
+    await store.put('a/one', Uint8Array.of(1));
+    const synced = await recordSyncs(t);
+    await store.delete('a/one');
+    assert.deepEqual(synced, [join(root, 'a+')]);
+  });
+
+  it('keeps the old octets and no litter when the file cannot be synced', onLinux, async (t) => {
+    const root = await temporaryDirectory(t);
+    const store = await openDirectoryObjectStore(root);
+    await store.put('a', Uint8Array.of(1));
+    await recordSyncs(t, (path) => path.includes('.incoming/'));
+    await assert.rejects(store.put('a', Uint8Array.of(2)), (error) => isStoreError(error, 'io'));
+    assert.deepEqual(await store.get('a'), Uint8Array.of(1));
+    assert.deepEqual(await readdir(join(root, '.incoming')), []);
+  });
+
+  it('does not report success when the name cannot be synced', onLinux, async (t) => {
+    const root = await temporaryDirectory(t);
+    const store = await openDirectoryObjectStore(root);
+    await recordSyncs(t, (path) => path === root);
+    await assert.rejects(store.put('a', Uint8Array.of(2)), (error) => isStoreError(error, 'io'));
+  });
+
+  it('removes what dead processes left, and nothing that a living one is writing', async (t) => {
+    const root = await temporaryDirectory(t);
+    await openDirectoryObjectStore(root);
+    const incoming = join(root, '.incoming');
+    const dead = spawn(process.execPath, ['-e', '0']);
+    await once(dead, 'exit');
+    await writeFile(join(incoming, `${dead.pid}.0123456789ab.1`), 'left over');
+    await mkdir(join(incoming, `${dead.pid}.0123456789ab.2`, 'tree+'), { recursive: true });
+    await writeFile(
+      join(incoming, `${process.pid}.000000000000.1`),
+      'an earlier process of our pid',
+    );
+    await writeFile(join(incoming, 'stray'), 'of unknown origin');
+    await writeFile(join(incoming, `${process.ppid}.0123456789ab.1`), 'being written');
+    await writeFile(join(incoming, `${process.ppid}.0123456789ab.2`), 'written long ago');
+    await utimes(join(incoming, `${process.ppid}.0123456789ab.2`), 1, 1);
+
+    const store = await openDirectoryObjectStore(root);
+    assert.deepEqual(await readdir(incoming), [`${process.ppid}.0123456789ab.1`]);
+    assert.deepEqual(await keysOf(store, ''), [], 'what is unfinished is not listed');
+  });
+
+  it('lets another store of this process finish its puts while it opens', async (t) => {
+    const root = await temporaryDirectory(t);
+    const store = await openDirectoryObjectStore(root);
+    const puts = Array.from({ length: 30 }, (_, i) => store.put(`a/${i}`, new Uint8Array(20_000)));
+    for (let i = 0; i < 10; i++) await openDirectoryObjectStore(root);
+    await Promise.all(puts);
+    assert.equal((await keysOf(store, 'a')).length, 30);
+  });
+
+  it('does not list what no key can name', async (t) => {
+    const root = await temporaryDirectory(t);
+    const store = await openDirectoryObjectStore(root);
+    await mkdir(join(root, 'lost+found'));
+    await mkdir(join(root, 'plain'));
+    await writeFile(join(root, 'plain', 'a'), '');
+    await writeFile(join(root, 'backup~'), '');
+    const inTheWay = store.put('plain', Uint8Array.of(1));
+    await assert.rejects(inTheWay, (error) => isStoreError(error, 'io'));
+    assert.deepEqual(await keysOf(store, ''), []);
+  });
+
+  it('refuses an object over the limit before it writes anything', async (t) => {
+    const root = await temporaryDirectory(t);
+    const store = await openDirectoryObjectStore(root);
+    const huge = new Uint8Array(MAX_OBJECT_OCTETS + 1);
+    await assert.rejects(store.put('a', huge), (error) => isStoreError(error, 'too-large'));
+    assert.deepEqual(await readdir(root), ['.incoming']);
+  });
+
+  it('reports a root that is a file as io', async (t) => {
+    const path = join(await temporaryDirectory(t), 'file');
+    await writeFile(path, '');
+    await assert.rejects(openDirectoryObjectStore(path), (error) => isStoreError(error, 'io'));
+  });
+
+  it('never touches anything outside its directory, whatever the key', async (t) => {
+    const outer = await temporaryDirectory(t);
+    const store = await openDirectoryObjectStore(join(outer, 'root'));
+    const piece = fc.oneof(
+      fc.constantFrom('..', '.', '/', '\\', '\0', '%2e', '+', 'a'),
+      fc.string(),
+    );
+    const key = fc.array(piece, { maxLength: 6 }).map((pieces) => pieces.join(''));
+    await fc.assert(
+      fc.asyncProperty(key, async (candidate) => {
+        try {
+          await store.put(candidate, Uint8Array.of(1));
+          assert.deepEqual(await store.get(candidate), Uint8Array.of(1));
+          await store.delete(candidate);
+        } catch (error) {
+          assert(isStoreError(error, 'invalid-key'), String(error));
+        }
+        assert.deepEqual(await readdir(outer), ['root']);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { sql } from 'kysely';
+import { type Database, type Migration, openDatabase } from '../src/database.ts';
+import { isStoreError } from '../src/store-error.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
+
+const ONE: Migration = { name: 'one', statements: ['create table a (x integer) strict'] };
+const TWO: Migration = {
+  name: 'two',
+  statements: ['insert into a values (1)', 'insert into a values (2)'],
+};
+const THREE: Migration = { name: 'three', statements: ['insert into a select x + 10 from a'] };
+
+interface Schema {
+  a: { x: number };
+  chrysalis_migration: { position: number; name: string };
+}
+
+async function temporaryUrl(t: TestContext): Promise<string> {
+  return `sqlite:${join(await temporaryDirectory(t), 'test.db')}`;
+}
+
+async function contentOf(url: string, migrations: readonly Migration[]): Promise<number[]> {
+  const database = await openDatabase<Schema>(url, migrations);
+  const rows = await database.query.selectFrom('a').select('x').orderBy('x').execute();
+  await database.close();
+  return rows.map((row) => row.x);
+}
+
+async function appliedIn(database: Database<Schema>): Promise<string[]> {
+  const rows = await database.query
+    .selectFrom('chrysalis_migration')
+    .select('name')
+    .orderBy('position')
+    .execute();
+  return rows.map((row) => row.name);
+}
+
+describe('migrations', () => {
+  it('are applied in order, once', async (t) => {
+    const url = await temporaryUrl(t);
+    assert.deepEqual(await contentOf(url, [ONE]), []);
+    assert.deepEqual(await contentOf(url, [ONE, TWO]), [1, 2]);
+    assert.deepEqual(await contentOf(url, [ONE, TWO, THREE]), [1, 2, 11, 12]);
+    assert.deepEqual(await contentOf(url, [ONE, TWO, THREE]), [1, 2, 11, 12]);
+    const database = await openDatabase<Schema>(url, [ONE, TWO, THREE]);
+    assert.deepEqual(await appliedIn(database), ['one', 'two', 'three']);
+    await database.close();
+  });
+
+  it('of a newer program make an older one refuse the database, unchanged', async (t) => {
+    const url = await temporaryUrl(t);
+    await contentOf(url, [ONE, TWO]);
+    const older = openDatabase(url, [ONE, THREE]);
+    await assert.rejects(older, (error) => isStoreError(error, 'newer-schema'));
+    assert.deepEqual(await contentOf(url, [ONE, TWO]), [1, 2]);
+  });
+
+  it('leave no trace when they fail, those before them stay', async (t) => {
+    const url = await temporaryUrl(t);
+    const wrong: Migration = {
+      name: 'wrong',
+      statements: ['insert into a values (9)', 'nonsense'],
+    };
+    const attempt = openDatabase(url, [ONE, TWO, wrong]);
+    await assert.rejects(attempt, (error) => {
+      assert(isStoreError(error, 'migration-failed'));
+      assert.match(error.message, /statement 2 of migration wrong/);
+      return isStoreError(error.cause, 'query');
+    });
+    assert.deepEqual(await contentOf(url, [ONE, TWO]), [1, 2]);
+  });
+
+  it('of one name twice are refused', async () => {
+    const attempt = openDatabase('sqlite::memory:', [ONE, ONE]);
+    await assert.rejects(attempt, (error) => isStoreError(error, 'invalid-migration'));
+  });
+
+  it('are applied once when many open the database at the same time', async (t) => {
+    const url = await temporaryUrl(t);
+    const opened = await Promise.all(
+      Array.from({ length: 6 }, () => openDatabase<Schema>(url, [ONE, TWO, THREE])),
+    );
+    for (const database of opened) {
+      const { rows } = await sql<{ n: number }>`select count(*) as n from a`.execute(
+        database.query,
+      );
+      assert.deepEqual(rows, [{ n: 4 }]);
+    }
+    await Promise.all(opened.map((database) => database.close()));
+  });
+
+  it('do not make an up-to-date database wait for a writer', async (t) => {
+    const url = await temporaryUrl(t);
+    const database = await openDatabase<Schema>(url, [ONE]);
+    await database.transaction(async (query) => {
+      await query.insertInto('a').values({ x: 1 }).execute();
+      const other = await openDatabase<Schema>(url, [ONE]);
+      await other.close();
+    });
+    await database.close();
+  });
+});
