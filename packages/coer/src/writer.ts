@@ -35,7 +35,6 @@ export class Writer {
     if (this.path.length > this.#maxDepth) {
       this.fail('too-deep', `expected at most ${this.#maxDepth} levels of nesting`);
     }
-    if (value === undefined) this.fail('out-of-range', `expected ${codec.name}, saw nothing`);
     codec.write(this, value);
     this.path.pop();
   }

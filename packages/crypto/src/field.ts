@@ -100,20 +100,21 @@ function leadingSteps(
 }
 
 /**
- * Replaces every value, each in 1..p-1, by its inverse, with one inversion and three products a
- * value (Montgomery's trick: the inverse of a product gives the inverse of each factor).
+ * The inverse of every value, each in 1..p-1, with one inversion and three products a value
+ * (Montgomery's trick: the inverse of a product gives the inverse of each factor).
  */
-export function invertAll(values: bigint[]): void {
+export function invertAll(values: readonly bigint[]): bigint[] {
   const productsBefore: bigint[] = [];
   let product = 1n;
   for (const value of values) {
     productsBefore.push(product);
     product = (product * value) % FIELD_PRIME;
   }
+  const inverses = new Array<bigint>(values.length);
   let inverse = invert(product);
   for (let i = values.length - 1; i >= 0; i -= 1) {
-    const value = values[i]!;
-    values[i] = (inverse * productsBefore[i]!) % FIELD_PRIME;
-    inverse = (inverse * value) % FIELD_PRIME;
+    inverses[i] = (inverse * productsBefore[i]!) % FIELD_PRIME;
+    inverse = (inverse * values[i]!) % FIELD_PRIME;
   }
+  return inverses;
 }

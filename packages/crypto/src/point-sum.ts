@@ -28,16 +28,16 @@ export function addToPoint(base: Point, addends: readonly Point[]): Point[] {
 
   // SEC 1 §2.2.1: the slope of the chord, or of the tangent where both points are the same.
   const numerators: bigint[] = [];
-  const slopes: bigint[] = [];
+  const denominators: bigint[] = [];
   for (const [lane, x] of xs.entries()) {
     const y = ys[lane]!;
     if (x !== baseX) {
       numerators.push(y - baseY);
-      slopes.push(modP(x - baseX));
+      denominators.push(modP(x - baseX));
     } else if (y === baseY) {
       numerators.push(3n * (baseX * baseX - 1n));
       // Never zero: the order of P-256 is odd, so no point has y = 0.
-      slopes.push(modP(2n * baseY));
+      denominators.push(modP(2n * baseY));
     } else {
       throw new CryptoError(
         'point-at-infinity',
@@ -45,10 +45,10 @@ export function addToPoint(base: Point, addends: readonly Point[]): Point[] {
       );
     }
   }
-  invertAll(slopes);
+  const inverses = invertAll(denominators);
 
   return xs.map((x, lane) => {
-    const slope = modP(numerators[lane]! * slopes[lane]!);
+    const slope = modP(numerators[lane]! * inverses[lane]!);
     const sumX = modP(slope * slope - baseX - x);
     return pointFromCoordinates(sumX, modP(slope * (baseX - sumX) - baseY));
   });

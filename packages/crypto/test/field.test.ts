@@ -52,9 +52,7 @@ suite('the field of P-256', () => {
   test('invertAll inverts each, for any number of values', () => {
     fc.assert(
       fc.property(fc.array(anyFieldElement, { maxLength: 20 }), (values) => {
-        const inverses = [...values];
-        invertAll(inverses);
-        assert.deepEqual(inverses, values.map(invert));
+        assert.deepEqual(invertAll(values), values.map(invert));
       }),
     );
   });

@@ -1,1 +1,51 @@
-export {};
+/**
+ * The End Entity SDK: what a vehicle or a roadside unit does with an RA of the CAMP SCMS.
+ *
+ * Start at `EndEntity`; the pure parts (`openBatch`, `openAcknowledgement`, `makeProvisioningBody`,
+ * `makeDownloadHeader`, `verifyBundle`) work on octets alone.
+ */
+export { type Acknowledgement, openAcknowledgement } from './acknowledgement.ts';
+export { type Sleep, systemSleep, waitUntil } from './back-off.ts';
+export {
+  installBundle,
+  loadEnrollment,
+  prepareEnrollment,
+  readBundleDirectory,
+} from './bootstrap.ts';
+export {
+  BUNDLE_CERTIFICATES,
+  BUNDLE_FILES,
+  type Bundle,
+  type BundleCertificate,
+  type BundleFiles,
+  parseBundle,
+  parseRaUrl,
+} from './bundle.ts';
+export { DirectoryStorage } from './directory-storage.ts';
+export { PATHS, RA_PORT, resolveDownloadUrl } from './download-url.ts';
+export { type DownloadResult, EndEntity, type EndEntityOptions } from './end-entity.ts';
+export { type Enrollment, verifyBundle } from './enrollment.ts';
+export { type EnrollmentWishes, makeEnrollmentRequest } from './enrollment-request.ts';
+export { EeError, type EeErrorCode } from './error.ts';
+export { type HttpsTimeouts, httpsTransport } from './https-transport.ts';
+export { decodeInfo, type Info } from './info.ts';
+export {
+  type EntryFailure,
+  type OpenBatchOptions,
+  type OpenedBatch,
+  type OpenedCertificate,
+  openBatch,
+} from './open-batch.ts';
+export { Profile, type StoredBatch, type StoredCertificate } from './profile.ts';
+export { lockProfile, type ProfileLock } from './profile-lock.ts';
+export type { ProfileStorage } from './profile-storage.ts';
+export type { Progress } from './progress.ts';
+export {
+  type CaterpillarKey,
+  type CaterpillarKeys,
+  generateCaterpillarKeys,
+  makeDownloadHeader,
+  makeProvisioningBody,
+} from './provisioning-request.ts';
+export type { ProvisioningState } from './provisioning-state.ts';
+export type { RaRequest, RaResponse, RaTransport } from './ra-transport.ts';

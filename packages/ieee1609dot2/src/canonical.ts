@@ -62,7 +62,8 @@ export function canonicalCertificate(certificate: CertificateBase): CertificateB
   return { ...certificate, toBeSigned, ...(signature && { signature }) };
 }
 
-function canonicalToBeSigned(tbs: ToBeSignedCertificate): ToBeSignedCertificate {
+/** The part that is signed, with its points compressed: what a signature or a reconstruction is computed over (§6.4.8). */
+export function canonicalToBeSigned(tbs: ToBeSignedCertificate): ToBeSignedCertificate {
   let result = tbs;
   const indicator = tbs.verifyKeyIndicator;
   if (indicator.type === 'reconstructionValue' && isUncompressed(indicator.value)) {

@@ -206,3 +206,17 @@ function isExplicitOrImplicit(certificate: CertificateBase): boolean {
 /** A certificate and the octets that it arrived in. */
 export type Certificate = Captured<CertificateBase>;
 export const Certificate: Codec<Certificate> = captured(CertificateBase);
+
+/** 1609.2 §6.4.5. */
+export const ImplicitCertificate: Codec<Certificate> = constrained(
+  Certificate,
+  'ImplicitCertificate',
+  ({ value }) => value.type === 'implicit',
+);
+
+/** 1609.2 §6.4.6. */
+export const ExplicitCertificate: Codec<Certificate> = constrained(
+  Certificate,
+  'ExplicitCertificate',
+  ({ value }) => value.type === 'explicit',
+);

@@ -1,5 +1,13 @@
 import { encode } from '@chrysalis/coer';
-import { ecqvPublicKey, type Point, PublicKey, SHA256_EMPTY, sha256 } from '@chrysalis/crypto';
+import {
+  CryptoError,
+  ecqvPublicKey,
+  equalConstantTime,
+  type Point,
+  PublicKey,
+  SHA256_EMPTY,
+  sha256,
+} from '@chrysalis/crypto';
 import type { GeographicRegion, HashedId8, Time32 } from './base-types.ts';
 import { type HashedCertificate, hashCertificate } from './canonical.ts';
 import { type Certificate, type CertificateBase, ToBeSignedCertificate } from './certificate.ts';
@@ -42,12 +50,34 @@ export class TrustStore {
 
   /** Verifies a certificate against those that are trusted and trusts it as an issuer or signer from now on. */
   add(certificate: Certificate): VerifiedCertificate {
-    const hashed = hashCertificate(certificate);
-    const known = this.#byId.get(key(hashed.id));
-    if (known !== undefined) return known;
     const verified = this.verify(certificate);
     this.#byId.set(key(verified.id), verified);
     return verified;
+  }
+
+  /**
+   * Trusts a certificate because it was configured: its issuer has to be trusted and its signature right, but not its
+   * region, permissions and assurance. Fielded PKIs give RAs permissions that no issuer could (section 4 of
+   * `docs/divergences.md`); whoever names such a certificate by hand vouches for it.
+   */
+  pin(certificate: Certificate): VerifiedCertificate {
+    const { issuer } = certificate.value;
+    const verifiedIssuer = issuer.type === 'sha256AndDigest' ? this.get(issuer.value) : undefined;
+    if (verifiedIssuer === undefined) {
+      throw new Ieee1609Dot2Error('unknown-issuer', 'expected a trusted issuer');
+    }
+    const hashed = hashCertificate(certificate);
+    const publicKey = publicKeyOf(hashed.certificate, verifiedIssuer);
+    const verified = { ...hashed, publicKey, issuer: verifiedIssuer };
+    this.#byId.set(key(verified.id), verified);
+    return verified;
+  }
+
+  /** The same certificate, when it is trusted already: by its whole hash, since an id has only 64 bits. */
+  #find(certificate: Certificate): VerifiedCertificate | undefined {
+    const { id, hash } = hashCertificate(certificate);
+    const known = this.get(id);
+    return known && equalConstantTime(known.hash, hash) ? known : undefined;
   }
 
   get(id: HashedId8): VerifiedCertificate | undefined {
@@ -62,6 +92,8 @@ export class TrustStore {
    * @throws Ieee1609Dot2Error with the check that failed.
    */
   verify(certificate: Certificate): VerifiedCertificate {
+    const known = this.#find(certificate);
+    if (known !== undefined) return known;
     const { issuer } = certificate.value;
     if (issuer.type !== 'sha256AndDigest') {
       throw new Ieee1609Dot2Error('unknown-issuer', 'expected an issuer by digest');
@@ -155,8 +187,12 @@ export function signatureInput(
 
 function verifyRoot(root: Certificate): VerifiedCertificate {
   const hashed = hashCertificate(root);
-  if (hashed.certificate.issuer.type !== 'self') {
+  const { issuer } = hashed.certificate;
+  if (issuer.type !== 'self') {
     throw new Ieee1609Dot2Error('unknown-issuer', 'expected a self-signed root');
+  }
+  if (issuer.value !== 'sha256') {
+    throw new Ieee1609Dot2Error('unsupported', `expected sha256, saw hash ${issuer.value}`);
   }
   return { ...hashed, publicKey: publicKeyOf(hashed.certificate, undefined), issuer: undefined };
 }
@@ -191,6 +227,7 @@ function reconstruct(input: Uint8Array, point: Point, issuer: Point): Point {
   try {
     return ecqvPublicKey(sha256(input), point, issuer);
   } catch (cause) {
+    if (!(cause instanceof CryptoError)) throw cause;
     throw new Ieee1609Dot2Error('unsupported', 'expected a public key other than infinity', {
       cause,
     });

@@ -7,7 +7,7 @@ import {
   type Random,
   sha256,
 } from '@chrysalis/crypto';
-import type { HashedCertificate } from './canonical.ts';
+import { canonicalToBeSigned, type HashedCertificate } from './canonical.ts';
 import { type Certificate, CertificateBase, ToBeSignedCertificate } from './certificate.ts';
 import { signatureInput } from './chain.ts';
 import { fromEcdsaSignature, fromPoint } from './point.ts';
@@ -27,13 +27,13 @@ export function issueExplicit(
   subjectKey: Point,
   issuer: Issuer | { readonly self: PrivateKey },
 ): Certificate {
-  const toBeSigned: ToBeSignedCertificate = {
+  const toBeSigned = canonicalToBeSigned({
     ...content,
     verifyKeyIndicator: {
       type: 'verificationKey',
       value: { type: 'ecdsaNistP256', value: fromPoint(subjectKey) },
     },
-  };
+  });
   const isSelf = 'self' in issuer;
   const signer = isSelf ? 'self' : issuer.certificate;
   const key = isSelf ? issuer.self : issuer.key;
@@ -64,13 +64,13 @@ export function issueImplicit(
   random: Random,
 ): ImplicitIssue {
   const k = PrivateKey.generate(random);
-  const toBeSigned: ToBeSignedCertificate = {
+  const toBeSigned = canonicalToBeSigned({
     ...content,
     verifyKeyIndicator: {
       type: 'reconstructionValue',
       value: fromPoint(ecqvReconstructionPoint(requestKey, k)),
     },
-  };
+  });
   const input = signatureInput(encode(ToBeSignedCertificate, toBeSigned), issuer.certificate);
   return {
     certificate: capture(CertificateBase, {

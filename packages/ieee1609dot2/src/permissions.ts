@@ -16,6 +16,8 @@ export function mayIssue(
   issuer: readonly PsidGroupPermissions[],
   subject: ToBeSignedCertificate,
 ): boolean {
+  // One that may issue nothing issues nothing, not even a certificate that grants nothing.
+  if (issuer.length === 0) return false;
   const app = (subject.appPermissions ?? []).every((permission) =>
     issuer.some(
       (group) =>
@@ -24,34 +26,48 @@ export function mayIssue(
         covers(issuer, group, permission),
     ),
   );
-  const issue = (subject.certIssuePermissions ?? []).every((wanted) =>
-    mayDelegate(issuer, wanted, wanted.eeType[0] ?? 0),
+  // A depth of 0 belongs in a right to request only: a certificate that may issue at depth 0 is invalid.
+  const toIssue = subject.certIssuePermissions ?? [];
+  const issue = toIssue.every(
+    (wanted) =>
+      wanted.minChainDepth >= 1 && mayDelegate(issuer, toIssue, wanted, wanted.eeType[0] ?? 0),
   );
   // A right to request is exercised by an enrollment certificate, whatever kind it asks for.
-  const request = (subject.certRequestPermissions ?? []).every((wanted) =>
-    mayDelegate(issuer, wanted, EE_TYPE_ENROL),
+  const toRequest = subject.certRequestPermissions ?? [];
+  const request = toRequest.every((wanted) =>
+    mayDelegate(issuer, toRequest, wanted, EE_TYPE_ENROL),
   );
   return app && issue && request;
 }
 
-/** What a group of the subject permits its holder, its issuer has to permit one level further down. */
+/** What one group of the subject's groups permits its holder, its issuer has to permit one level further down. */
 function mayDelegate(
   issuer: readonly PsidGroupPermissions[],
+  groups: readonly PsidGroupPermissions[],
   wanted: PsidGroupPermissions,
   eeType: number,
 ): boolean {
   const shallowest = wanted.minChainDepth + 1;
-  const deepest = wanted.chainDepthRange < 0 ? Infinity : shallowest + wanted.chainDepthRange;
-  const fits = (group: PsidGroupPermissions) =>
-    isOfType(group, eeType) && isDepthWithin(shallowest, deepest, group);
-  const subject = wanted.subjectPermissions;
-  if (subject.type === 'all') {
-    return issuer.some((group) => group.subjectPermissions.type === 'all' && fits(group));
-  }
-  if (subject.type !== 'explicit') return false;
-  return subject.value.every((range) =>
-    issuer.some((group) => fits(group) && coversRange(issuer, group, range)),
+  const deepest = endOfDepth(wanted) + 1;
+  const fitting = issuer.filter(
+    (group) => isOfType(group, eeType) && isDepthWithin(shallowest, deepest, group),
   );
+  const isCovered = (range: PsidSspRange) =>
+    fitting.some((group) => coversRange(issuer, group, range));
+  const subject = wanted.subjectPermissions;
+  switch (subject.type) {
+    case 'explicit':
+      return subject.value.every(isCovered);
+    case 'all':
+      // The issuer's "all" leaves out what the issuer names; that, if the subject does not name it as well, lies
+      // in the subject's "all" with every SSP.
+      return (
+        fitting.some((group) => group.subjectPermissions.type === 'all') &&
+        namedBy(issuer).every((psid) => isNamed(groups, psid) || isCovered({ psid }))
+      );
+    default:
+      return false;
+  }
 }
 
 function isOfType(group: PsidGroupPermissions, eeType: number): boolean {
@@ -59,8 +75,11 @@ function isOfType(group: PsidGroupPermissions, eeType: number): boolean {
 }
 
 function isDepthWithin(shallowest: number, deepest: number, group: PsidGroupPermissions): boolean {
-  const end = group.chainDepthRange < 0 ? Infinity : group.minChainDepth + group.chainDepthRange;
-  return shallowest >= group.minChainDepth && deepest <= end;
+  return shallowest >= group.minChainDepth && deepest <= endOfDepth(group);
+}
+
+function endOfDepth({ minChainDepth, chainDepthRange }: PsidGroupPermissions): number {
+  return chainDepthRange === -1 ? Infinity : minChainDepth + chainDepthRange;
 }
 
 function covers(
@@ -91,9 +110,12 @@ function coversRange(
 }
 
 function isNamed(groups: readonly PsidGroupPermissions[], psid: number): boolean {
-  return groups.some(
-    ({ subjectPermissions: subject }) =>
-      subject.type === 'explicit' && subject.value.some((range) => range.psid === psid),
+  return namedBy(groups).includes(psid);
+}
+
+function namedBy(groups: readonly PsidGroupPermissions[]): readonly number[] {
+  return groups.flatMap(({ subjectPermissions: subject }) =>
+    subject.type === 'explicit' ? subject.value.map((range) => range.psid) : [],
   );
 }
 
@@ -110,14 +132,16 @@ export function isSspInRange(
   if (range === undefined || range.type === 'all') return true;
   if (range.type !== 'opaque' || ssp?.type === 'unknown') return false;
   const octets = ssp?.value ?? NO_SSP;
-  if (octets.length === 0) {
-    return range.value.length === 0 || range.value.some((allowed) => allowed.length === 0);
-  }
-  return range.value.some((allowed) => equalConstantTime(allowed, octets));
+  return sspsOf(range.value).some((allowed) => equalConstantTime(allowed, octets));
 }
 
 function isRangeInRange(wanted: SspRange | undefined, range: SspRange | undefined): boolean {
   if (range === undefined || range.type === 'all') return true;
   if (wanted === undefined || wanted.type !== 'opaque') return false;
-  return wanted.value.every((value) => isSspInRange({ type: 'opaque', value }, range));
+  return sspsOf(wanted.value).every((value) => isSspInRange({ type: 'opaque', value }, range));
+}
+
+/** A range that lists no SSP leaves the default permissions, as one that lists only the empty SSP does. */
+function sspsOf(range: readonly Uint8Array[]): readonly Uint8Array[] {
+  return range.length === 0 ? [NO_SSP] : range;
 }

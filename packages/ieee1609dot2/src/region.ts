@@ -13,51 +13,53 @@ const METRES_PER_UNIT = (6_371_008.8 * Math.PI) / 180 / 1e7;
 
 /**
  * Whether `inner` lies inside `outer`, 1609.2 §6.4.16. Fails closed: what cannot be decided exactly (a country inside a
- * circle, anything but its equal inside a polygon) counts as outside. Equal regions always lie inside one another.
+ * circle, anything but its equal inside a polygon, a polygon inside a rectangle) counts as outside. Equal regions always
+ * lie inside one another.
  */
 export function isWithinRegion(inner: GeographicRegion, outer: GeographicRegion): boolean {
   if (equalConstantTime(encode(GeographicRegion, inner), encode(GeographicRegion, outer)))
     return true;
-  if (outer.type === 'identifiedRegion') {
-    return (
-      inner.type === 'identifiedRegion' &&
-      inner.value.length > 0 &&
-      inner.value.every((part) => outer.value.some((whole) => isWithinIdentified(part, whole)))
-    );
-  }
-  const vertices = verticesOf(inner);
-  if (outer.type === 'circularRegion') {
-    if (inner.type === 'circularRegion') return isCircleInCircle(inner.value, outer.value);
-    // A circle is convex: it holds a polygon when it holds its corners.
-    return (
-      vertices !== undefined &&
-      vertices.every((p) => distance(p, outer.value.center) <= outer.value.radius)
-    );
-  }
-  if (outer.type === 'rectangularRegion') {
-    if (inner.type === 'rectangularRegion') {
+  switch (outer.type) {
+    case 'identifiedRegion':
       return (
-        inner.value.length > 0 &&
-        inner.value.every((part) =>
-          outer.value.some((whole) => corners(part).every((p) => isInRectangle(p, whole))),
-        )
+        inner.type === 'identifiedRegion' &&
+        isEveryPartWithin(inner.value, outer.value, isWithinIdentified)
       );
-    }
-    return (
-      vertices !== undefined &&
-      outer.value.some((whole) => vertices.every((p) => isInRectangle(p, whole)))
-    );
+    case 'rectangularRegion':
+      return (
+        inner.type === 'rectangularRegion' &&
+        isEveryPartWithin(inner.value, outer.value, isRectangleInRectangle)
+      );
+    case 'circularRegion':
+      return isWithinCircle(inner, outer.value);
+    default:
+      return false;
   }
-  return false;
 }
 
-/** Corners of a region that is the convex hull of nothing more than them; undefined for the others. */
-function verticesOf(region: GeographicRegion): readonly TwoDLocation[] | undefined {
-  if (region.type === 'polygonalRegion') return region.value;
-  if (region.type === 'rectangularRegion' && region.value.length > 0) {
-    return region.value.flatMap(corners);
+/** A region of no parts says nothing, and is inside nothing. */
+function isEveryPartWithin<T>(
+  inner: readonly T[],
+  outer: readonly T[],
+  isWithin: (part: T, whole: T) => boolean,
+): boolean {
+  return inner.length > 0 && inner.every((part) => outer.some((whole) => isWithin(part, whole)));
+}
+
+function isWithinCircle(inner: GeographicRegion, outer: CircularRegion): boolean {
+  switch (inner.type) {
+    case 'circularRegion':
+      return distance(inner.value.center, outer.center) + inner.value.radius <= outer.radius;
+    case 'rectangularRegion':
+      return (
+        inner.value.length > 0 && inner.value.every((part) => isRectangleInCircle(part, outer))
+      );
+    case 'polygonalRegion':
+      // Its edges are geodesics and a circle is convex: it holds a polygon when it holds its corners.
+      return inner.value.every((p) => distance(p, outer.center) <= outer.radius);
+    default:
+      return false;
   }
-  return undefined;
 }
 
 function corners(r: RectangularRegion): TwoDLocation[] {
@@ -69,17 +71,42 @@ function corners(r: RectangularRegion): TwoDLocation[] {
   ];
 }
 
-function isInRectangle(p: TwoDLocation, r: RectangularRegion): boolean {
+/** 1609.2 §6.4.20: the first corner lies to the north and the west of the second; none reaches over the date line. */
+function isRectangle(r: RectangularRegion): boolean {
   return (
-    p.latitude <= r.northWest.latitude &&
-    p.latitude >= r.southEast.latitude &&
-    p.longitude >= r.northWest.longitude &&
-    p.longitude <= r.southEast.longitude
+    r.northWest.latitude > r.southEast.latitude && r.northWest.longitude < r.southEast.longitude
   );
 }
 
-function isCircleInCircle(inner: CircularRegion, outer: CircularRegion): boolean {
-  return distance(inner.center, outer.center) + inner.radius <= outer.radius;
+function isRectangleInRectangle(inner: RectangularRegion, outer: RectangularRegion): boolean {
+  return (
+    isRectangle(inner) &&
+    isRectangle(outer) &&
+    inner.northWest.latitude <= outer.northWest.latitude &&
+    inner.southEast.latitude >= outer.southEast.latitude &&
+    inner.northWest.longitude >= outer.northWest.longitude &&
+    inner.southEast.longitude <= outer.southEast.longitude
+  );
+}
+
+/**
+ * Along its edges a rectangle is farthest from the centre at a corner, unless it has a point on the far side of the
+ * globe or the pole from it: then its west comes after its east, seen from the centre.
+ */
+function isRectangleInCircle(inner: RectangularRegion, outer: CircularRegion): boolean {
+  const west = degreesEast(outer.center, inner.northWest);
+  const east = degreesEast(outer.center, inner.southEast);
+  return (
+    isRectangle(inner) &&
+    west < east &&
+    corners(inner).every((p) => distance(p, outer.center) <= outer.radius)
+  );
+}
+
+/** How far `to` lies east of `from`: -180 to 180 degrees. */
+function degreesEast(from: TwoDLocation, to: TwoDLocation): number {
+  const degrees = (to.longitude - from.longitude) / 1e7;
+  return degrees - 360 * Math.round(degrees / 360);
 }
 
 /** Metres on the sphere (haversine). */
@@ -101,15 +128,22 @@ function isWithinIdentified(inner: IdentifiedRegion, outer: IdentifiedRegion): b
       return true;
     case 'countryAndRegions': {
       const allowed = new Set(outer.value.regions);
-      return regionsOf(inner)?.every((region) => allowed.has(region)) ?? false;
+      const regions = regionsOf(inner);
+      return regions.length > 0 && regions.every((region) => allowed.has(region));
     }
     case 'countryAndSubregions': {
       if (inner.type !== 'countryAndSubregions') return false;
       const allowed = new Map(
         outer.value.regionAndSubregions.map((r) => [r.region, new Set(r.subregions)]),
       );
-      return inner.value.regionAndSubregions.every((r) =>
-        r.subregions.every((subregion) => allowed.get(r.region)?.has(subregion)),
+      const regions = inner.value.regionAndSubregions;
+      return (
+        regions.length > 0 &&
+        regions.every(
+          ({ region, subregions }) =>
+            subregions.length > 0 &&
+            subregions.every((subregion) => allowed.get(region)?.has(subregion)),
+        )
       );
     }
   }
@@ -126,10 +160,11 @@ function countryOf(region: Exclude<IdentifiedRegion, { type: 'unknown' }>): numb
   }
 }
 
-function regionsOf(region: IdentifiedRegion): readonly number[] | undefined {
+/** None for a whole country, and for one that names none. */
+function regionsOf(region: IdentifiedRegion): readonly number[] {
   if (region.type === 'countryAndRegions') return region.value.regions;
   if (region.type === 'countryAndSubregions') {
     return region.value.regionAndSubregions.map((r) => r.region);
   }
-  return undefined;
+  return [];
 }

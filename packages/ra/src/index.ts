@@ -1,1 +1,16 @@
-export {};
+/** The Registration Authority. */
+export type { AuthenticationStep } from './authenticate.ts';
+export { batchKey, zipBatch } from './batch-file.ts';
+export { Blacklist } from './blacklist.ts';
+export { type ByteRange, isRangeApplicable, parseRange } from './byte-range.ts';
+export { Door } from './door.ts';
+export type { Log, Peer, RaIdentity, RaOptions, RaPolicy } from './options.ts';
+export { checkReply, type SentRequest } from './pca-conversation.ts';
+export { permissionsOf } from './permissions-of-enrollment.ts';
+export { Refusal } from './refusal.ts';
+export {
+  type RegistrationAuthority,
+  startRegistrationAuthority,
+} from './registration-authority.ts';
+export { RA_MIGRATIONS, type RaSchema } from './schema.ts';
+export { tlsOptions } from './tls-options.ts';

@@ -197,10 +197,12 @@ function findSigner(signer: SignerIdentifier, trust: TrustStore): VerifiedCertif
 /** CAMP fixes the header of every management message: PSID 0x23 and, in some, the generation time; nothing else. */
 function expectManagementHeader(header: HeaderInfo): void {
   const { psid, generationTime: _, ...rest } = header;
-  if (psid !== SECURITY_MGMT_PSID || Object.keys(rest).length > 0) {
+  const others = Object.keys(rest);
+  if (psid !== SECURITY_MGMT_PSID || others.length > 0) {
+    const seen = [`PSID 0x${psid.toString(16)}`, ...others].join(', ');
     throw new ScmsDataError(
       'unexpected-message',
-      `expected a bare header with PSID 0x23, saw PSID ${psid}`,
+      `expected a bare header with PSID 0x23, saw ${seen}`,
     );
   }
 }

@@ -84,7 +84,7 @@ export interface SignedRequest {
  * Takes a SignedCertificateRequest apart. A body of one dialect may decode in the other and leave octets behind,
  * so exactly one of the dialects has to account for every octet; a download request reads the same in both.
  *
- * @throws ScmsDataError `malformed`, `dialect` when both fit, `unexpected-message` for another PDU.
+ * @throws ScmsDataError `malformed` when none fits, `dialect` when both do, `unexpected-message` for another PDU.
  */
 export function decodeSignedRequest(
   octets: Uint8Array,
@@ -101,14 +101,20 @@ export function decodeSignedRequest(
     }
     if (fitting[0]?.request.type === 'download') return fitting[0];
   }
-  const [only] = fitting;
-  if (only === undefined) {
+  // A body read in the wrong dialect shifts what follows it, and a shifted octet is most easily taken for a signer or
+  // signature of a kind that nobody knows: such a reading yields to one with known kinds.
+  const [first, second] = fitting.length > 1 ? fitting.filter(isOfKnownKinds) : fitting;
+  if (fitting.length === 0) {
     throw new ScmsDataError('malformed', 'expected a SignedCertificateRequest', { cause: failure });
   }
-  if (fitting.length > 1) {
+  if (first === undefined || second !== undefined) {
     throw new ScmsDataError('dialect', 'expected a request of one release, saw one that fits two');
   }
-  return only;
+  return first;
+}
+
+function isOfKnownKinds({ signer, signature }: SignedRequest): boolean {
+  return signer.type !== 'unknown' && signature.type !== 'unknown';
 }
 
 /** COER of the ScmsPDU that carries a request. */
@@ -150,12 +156,12 @@ function fromPdu122(pdu: EndEntityRaInterfacePdu122): EeRaRequest | undefined {
       return { type: 'pseudonym', verifyKeyInfo, respEncKeyInfo, currentTime, requestedStartTime };
     }
     case 'eeRaIdCertProvisioningRequest': {
-      const { common, version: _, ...keys } = pdu.value;
+      const { common, version: _, unknownAdditions: __, ...keys } = pdu.value;
       const { currentTime, requestedStartTime } = common;
       return { type: 'identification', ...keys, currentTime, requestedStartTime };
     }
     case 'eeRaAppCertProvisioningRequest': {
-      const { common, version: _, ...keys } = pdu.value;
+      const { common, version: _, unknownAdditions: __, ...keys } = pdu.value;
       const { currentTime, requestedStartTime } = common;
       return { type: 'application', ...keys, currentTime, requestedStartTime };
     }
@@ -169,15 +175,15 @@ function fromPdu122(pdu: EndEntityRaInterfacePdu122): EeRaRequest | undefined {
 function fromPdu124(pdu: EndEntityRaInterfacePdu124): EeRaRequest | undefined {
   switch (pdu.type) {
     case 'eeRaPseudonymCertProvisioningRequest': {
-      const { version: _, ...fields } = pdu.value;
+      const { version: _, unknownAdditions: __, ...fields } = pdu.value;
       return { type: 'pseudonym', ...fields };
     }
     case 'eeRaIdCertProvisioningRequest': {
-      const { version: _, ...fields } = pdu.value;
+      const { version: _, unknownAdditions: __, ...fields } = pdu.value;
       return { type: 'identification', ...fields };
     }
     case 'eeRaAppCertProvisioningRequest': {
-      const { version: _, ...fields } = pdu.value;
+      const { version: _, unknownAdditions: __, ...fields } = pdu.value;
       return { type: 'application', ...fields };
     }
     case 'eeRaAuthenticatedDownloadRequest':

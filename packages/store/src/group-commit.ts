@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { CompiledQuery, type Transaction } from 'kysely';
 import type { Database } from './database.ts';
 import { StoreError } from './store-error.ts';
@@ -55,9 +56,10 @@ export class GroupCommit<Schema> {
 
   async #drain(): Promise<void> {
     this.#running = true;
-    // So that callers of the same moment share the first commit too.
-    await Promise.resolve();
     while (this.#waiting.length > 0) {
+      // SQLite commits without giving the event loop a turn, so nothing could arrive meanwhile: the
+      // turn is given here, and whatever the network brought in comes along.
+      await setImmediate();
       await commitTogether(this.#database, this.#waiting.splice(0, MAX_GROUP));
     }
     this.#running = false;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
@@ -113,13 +114,51 @@ describe('directory object store', () => {
     assert.deepEqual(await keysOf(store, ''), [], 'what is unfinished is not listed');
   });
 
-  it('lets another store of this process finish its puts while it opens', async (t) => {
+  it('leaves alone what another store of this process is writing', onLinux, async (t) => {
     const root = await temporaryDirectory(t);
     const store = await openDirectoryObjectStore(root);
-    const puts = Array.from({ length: 30 }, (_, i) => store.put(`a/${i}`, new Uint8Array(20_000)));
-    for (let i = 0; i < 10; i++) await openDirectoryObjectStore(root);
-    await Promise.all(puts);
-    assert.equal((await keysOf(store, 'a')).length, 30);
+    const stillThere: boolean[] = [];
+    await recordSyncs(t, async (path) => {
+      if (!path.includes('.incoming/')) return false;
+      await openDirectoryObjectStore(root);
+      stillThere.push(existsSync(path));
+      return false;
+    });
+    await store.put('a', Uint8Array.of(1));
+    assert.deepEqual(stillThere, [true]);
+  });
+
+  it('puts anew what was taken away under it, and gives up in the end', onLinux, async (t) => {
+    const root = await temporaryDirectory(t);
+    const store = await openDirectoryObjectStore(root);
+    let losses = 3;
+    await recordSyncs(t, async (path) => {
+      // What an open in another container does, which cannot see that our process lives.
+      if (path.includes('.incoming/') && losses-- > 0) await rm(path);
+      return false;
+    });
+    await store.put('a', Uint8Array.of(1));
+    assert.deepEqual(await store.get('a'), Uint8Array.of(1));
+    losses = Number.POSITIVE_INFINITY;
+    await assert.rejects(store.put('a', Uint8Array.of(2)), (error) => isStoreError(error, 'io'));
+    assert.deepEqual(await store.get('a'), Uint8Array.of(1));
+  });
+
+  it('leaves no litter where it dropped a prefix', async (t) => {
+    const root = await temporaryDirectory(t);
+    const store = await openDirectoryObjectStore(root);
+    await store.put('a/b/c', Uint8Array.of(1));
+    await store.deleteAll('a');
+    assert.deepEqual(await readdir(join(root, '.incoming')), []);
+    assert.deepEqual(await readdir(root), ['.incoming']);
+  });
+
+  it('syncs the way to the directory it creates', onLinux, async (t) => {
+    const directory = await temporaryDirectory(t);
+    const synced = await recordSyncs(t);
+    await openDirectoryObjectStore(join(directory, 'x', 'y'));
+    const way = [directory, join(directory, 'x'), join(directory, 'x', 'y')];
+    assert.deepEqual(synced, way);
   });
 
   it('does not list what no key can name', async (t) => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import { setImmediate as setImmediateCallback } from 'node:timers';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import fc from 'fast-check';
 import { sql } from 'kysely';
@@ -98,6 +99,18 @@ describe('group commit', () => {
     await Promise.all([first, ...others]);
     assert.deepEqual(await idsOf(database), range(21));
     assert.equal(counted.transactions, 2);
+  });
+
+  it('brings together writers that come by separate events', async (t) => {
+    const { database, counted, writes } = await open(t);
+    const done = range(20).map((id) => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      setImmediateCallback(() => resolve(writes.run((query) => insert(query, id))));
+      return promise;
+    });
+    await Promise.all(done);
+    assert.deepEqual(await idsOf(database), range(20));
+    assert.equal(counted.transactions, 1);
   });
 
   it('rejects every member when the shared commit fails, and then goes on', async (t) => {

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { sql } from 'kysely';
 import { type Database, type Migration, openDatabase } from '../src/database.ts';
+import { migrate } from '../src/migration.ts';
+import { SqliteConnection } from '../src/sqlite-connection.ts';
 import { isStoreError } from '../src/store-error.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
@@ -90,6 +92,25 @@ describe('migrations', () => {
       assert.deepEqual(rows, [{ n: 4 }]);
     }
     await Promise.all(opened.map((database) => database.close()));
+  });
+
+  it('are read again under the lock, by which another may have been faster', async (t) => {
+    const path = join(await temporaryDirectory(t), 'test.db');
+    const connect = () => {
+      const connection = new SqliteConnection(path);
+      t.after(() => connection.close());
+      connection.configure(false);
+      return connection;
+    };
+    const [one, other] = [connect(), connect()];
+    // Both see an empty database before either writes.
+    await Promise.all([migrate(one, [ONE, TWO]), migrate(other, [ONE, TWO])]);
+    assert.deepEqual(one.run('select x from a order by x', []).rows, [{ x: 1 }, { x: 2 }]);
+
+    const newer = migrate(one, [ONE, TWO, THREE]);
+    const older = migrate(other, [ONE, TWO, { name: 'of another branch', statements: [] }]);
+    await newer;
+    await assert.rejects(older, (error) => isStoreError(error, 'newer-schema'));
   });
 
   it('do not make an up-to-date database wait for a writer', async (t) => {

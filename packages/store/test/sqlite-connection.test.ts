@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { patiently, SqliteConnection } from '../src/sqlite-connection.ts';
 import { isStoreError, StoreError } from '../src/store-error.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
 
 function open(t: TestContext): SqliteConnection {
   const connection = new SqliteConnection(':memory:');
@@ -67,6 +69,21 @@ describe('sqlite connection', () => {
     const { rows } = connection.run(types, [-(2 ** 53) + 1, 0.5, 4]);
     assert.deepEqual(rows, [{ whole: 'integer', part: 'real', quotient: 2 }]);
     assert.deepEqual(connection.run('select ? as x', [1e300]).rows, [{ x: 1e300 }]);
+  });
+
+  it('that only reads refuses to write', async (t) => {
+    const path = join(await temporaryDirectory(t), 'test.db');
+    const connections = [new SqliteConnection(path), new SqliteConnection(path)] as const;
+    t.after(() => connections.forEach((connection) => void connection.close()));
+    const [writer, reader] = connections;
+    writer.configure(false);
+    reader.configure(true);
+    writer.exec('create table a (x integer)');
+    assert.deepEqual(reader.run('select * from a', []).rows, []);
+    assert.throws(
+      () => reader.run('insert into a values (1)', []),
+      (error) => isStoreError(error, 'io'),
+    );
   });
 
   it('says closed after close, which may be repeated', (t) => {

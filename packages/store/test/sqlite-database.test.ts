@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { stat, writeFile } from 'node:fs/promises';
+import { readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -8,7 +8,10 @@ import { openDatabase } from '../src/database.ts';
 import { isStoreError } from '../src/store-error.ts';
 import { databaseConformance, idsOf, insert, range } from './database-conformance.ts';
 import { DEVICE_MIGRATIONS, type DeviceSchema } from './device-schema.ts';
+import { recordSyncs } from './sync-recorder.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
+
+const onLinux = { skip: process.platform !== 'linux' && 'names of open files come from /proc' };
 
 const open = (url: string) => openDatabase<DeviceSchema>(url, DEVICE_MIGRATIONS);
 
@@ -53,6 +56,14 @@ describe('sqlite in a file', () => {
     assert.equal(await pragma('foreign_keys'), 1);
   });
 
+  it('makes the name of a new database durable', onLinux, async (t) => {
+    const directory = await temporaryDirectory(t);
+    const synced = await recordSyncs(t);
+    const database = await open(`sqlite:${directory}/test.db`);
+    t.after(() => database.close());
+    assert.deepEqual(synced, [directory]);
+  });
+
   it('answers reads while a transaction is under way, with the state before it', async (t) => {
     const database = await open(`sqlite:${await temporaryDirectory(t)}/test.db`);
     t.after(() => database.close());
@@ -89,6 +100,20 @@ describe('sqlite in a file', () => {
     ]);
     assert.deepEqual(await idsOf(one), [1, 2, 3]);
     assert.deepEqual(await idsOf(other), [1, 2, 3]);
+  });
+
+  it('lets a single statement wait for another opener too', async (t) => {
+    const url = `sqlite:${await temporaryDirectory(t)}/test.db`;
+    const [one, other] = await Promise.all([open(url), open(url)]);
+    t.after(() => Promise.all([one.close(), other.close()]));
+    const holding = one.transaction(async (query) => {
+      await insert(query, 1);
+      await setTimeout(40);
+    });
+    await setTimeout(5);
+    await insert(other.query, 2);
+    await holding;
+    assert.deepEqual(await idsOf(one), [1, 2]);
   });
 
   it('loses no increment between two openers', async (t) => {
@@ -162,9 +187,14 @@ describe('sqlite in a file', () => {
     const home = process.cwd();
     process.chdir(directory);
     t.after(() => process.chdir(home));
-    const database = await open('sqlite:file:test.db?mode=memory');
-    await database.close();
-    await stat(join(directory, 'file:test.db?mode=memory'));
+    const url = 'sqlite:file:test.db?mode=memory';
+    const first = await open(url);
+    await insert(first.query, 1);
+    await first.close();
+    const second = await open(url);
+    t.after(() => second.close());
+    assert.deepEqual(await idsOf(second), [1]);
+    assert.deepEqual((await readdir(directory)).sort()[0], 'file:test.db?mode=memory');
   });
 });
 

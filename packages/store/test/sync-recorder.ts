@@ -4,12 +4,12 @@ import type { TestContext } from 'node:test';
 
 /**
  * Records, for the rest of the test, which files and directories are synced, in order: a kill
- * leaves what the kernel has, so only this shows what would survive a power cut. With `fail` a
- * sync of which it returns true fails instead. Linux only: names come from /proc.
+ * leaves what the kernel has, so only this shows what would survive a power cut. `fail` is called
+ * before each sync, which fails when it returns true. Linux only: names come from /proc.
  */
 export async function recordSyncs(
   t: TestContext,
-  fail: (path: string) => boolean = () => false,
+  fail: (path: string) => boolean | Promise<boolean> = () => false,
 ): Promise<string[]> {
   const synced: string[] = [];
   const handle = await open('/dev/null');
@@ -18,7 +18,7 @@ export async function recordSyncs(
   const original = prototype.sync;
   t.mock.method(prototype, 'sync', async function (this: FileHandle) {
     const path = readlinkSync(`/proc/self/fd/${this.fd}`);
-    if (fail(path)) throw Object.assign(new Error('injected'), { code: 'EIO' });
+    if (await fail(path)) throw Object.assign(new Error('injected'), { code: 'EIO' });
     await original.call(this);
     synced.push(path);
   });

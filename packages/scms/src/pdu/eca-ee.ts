@@ -6,7 +6,13 @@ import {
   sequence,
   type UnknownAlternative,
 } from '@chrysalis/coer';
-import { Certificate, HashedId8, Time32, ToBeSignedCertificate } from '@chrysalis/ieee1609dot2';
+import {
+  Certificate,
+  HashedId8,
+  ImplicitCertificate,
+  Time32,
+  ToBeSignedCertificate,
+} from '@chrysalis/ieee1609dot2';
 import { VersionOne } from './version.ts';
 
 export interface EeEcaCertRequest extends Extensible {
@@ -34,7 +40,7 @@ export const EcaEeCertResponse = sequence<EcaEeCertResponse>(
     version: VersionOne,
     requestHash: HashedId8,
     ecaCert: Certificate,
-    enrollmentCert: Certificate,
+    enrollmentCert: ImplicitCertificate,
     privKeyReconstruction: octetString(32),
   },
   { extensible: true },

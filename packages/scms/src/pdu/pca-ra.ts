@@ -12,10 +12,12 @@ import {
   CertificateType,
   Duration,
   EccP256CurvePoint,
+  ExplicitCertificate,
   GeographicRegion,
   HashedId8,
   Hostname,
   Ieee1609Dot2Data,
+  ImplicitCertificate,
   IValue,
   type PsidSsp,
   SequenceOfPsidSsp,
@@ -112,7 +114,7 @@ export interface ImplicitCertResponse {
   readonly privKeyReconstructionS: Uint8Array;
 }
 export const ImplicitCertResponse = sequence<ImplicitCertResponse>('ImplicitCertResponse', {
-  certificate: Certificate,
+  certificate: ImplicitCertificate,
   privKeyReconstructionS: octetString(32),
 });
 
@@ -122,7 +124,7 @@ export interface ButterflyExplicitCertResponse {
 }
 export const ButterflyExplicitCertResponse = sequence<ButterflyExplicitCertResponse>(
   'ButterflyExplicitCertResponse',
-  { certificate: Certificate, privKeyReconstructionC: octetString(32) },
+  { certificate: ExplicitCertificate, privKeyReconstructionC: octetString(32) },
 );
 
 /** What the device finds when it has decrypted a response. */

@@ -1,0 +1,363 @@
+/**
+ * Every primitive of the crypto room, in CPU time, beside its native cost measured in the same run:
+ * `openssl speed` where the openssl command measures that operation (ECDSA, ECDH), otherwise the bare
+ * calls of node:crypto underneath. A ratio of 1 means that our layer costs nothing.
+ */
+
+import { execFileSync } from 'node:child_process';
+import {
+  createCipheriv,
+  createECDH,
+  createPublicKey,
+  ECDH,
+  generateKeyPairSync,
+  sign,
+  verify,
+} from 'node:crypto';
+import {
+  addToPoint,
+  ccmOpen,
+  ccmSeal,
+  cocoonPoints,
+  compressPoint,
+  Expansion,
+  eciesUnwrap,
+  eciesWrap,
+  ecqvPublicKey,
+  ecqvReconstructionPoint,
+  ecqvReconstructionValue,
+  multiplyGenerator,
+  multiplyPoint,
+  PrivateKey,
+  PublicKey,
+  pointFromCompressed,
+  preLinkageValues,
+  SHA256_EMPTY,
+  systemRandom,
+} from '@chrysalis/crypto';
+
+/** One line of the result. */
+export interface CryptoMeasurement {
+  readonly name: string;
+  readonly variant: string;
+  /** By the clock, on one thread. */
+  readonly opsPerSec: number;
+  /** Microseconds of CPU, user and system. */
+  readonly cpuUsPerOp: number;
+  /** Native cost divided by ours: below 1 is what we add. What was native is in `reference`. */
+  readonly ratioToNative: number;
+  readonly reference: string;
+}
+
+/** Something to time. `run` is called with a running number and does `lanes` operations. */
+interface Timed {
+  readonly lanes?: number;
+  readonly run: (index: number) => unknown;
+}
+
+interface Operation extends Timed {
+  readonly name: string;
+  readonly variant: string;
+  /** The native costs that this operation cannot do without, and how many times each. */
+  readonly native: readonly (readonly [NativeName, number])[];
+}
+
+type NativeName = 'k·G' | 'decompress' | 'ECDH' | 'sign' | 'verify' | 'import' | 'CCM' | 'AES key';
+
+interface Cost {
+  readonly cpuUs: number;
+  readonly wallUs: number;
+}
+
+interface NativeCost {
+  readonly cpuUs: number;
+  readonly source: 'openssl' | 'node:crypto';
+}
+
+/** Interleaved, so that a disturbance hits every operation alike; the median round counts. */
+const ROUNDS = 5;
+const DEFAULT_SECONDS = 20;
+/** openssl speed takes at least a second for each of its three measurements. */
+const OPENSSL_SECONDS = 3;
+/** Pseudonym certificates of one device and week in the CAMP demonstrations. */
+const BATCH = 20;
+/** Different inputs to go through, so that nothing is measured on one value. */
+const INPUTS = 64;
+const CURVE = 'prime256v1';
+
+/**
+ * Measures and prints: a table, or with `json` one CryptoMeasurement a line.
+ *
+ * @param options.seconds how long to take in all, about; default 20
+ */
+export async function run(options: { json: boolean; seconds?: number }): Promise<void> {
+  const openssl = opensslCosts();
+  const bare = bareOperations();
+  const ours = ourOperations();
+  const left = (options.seconds ?? DEFAULT_SECONDS) - (openssl.size > 0 ? OPENSSL_SECONDS : 0);
+  const costs = measure([...bare.values(), ...ours], Math.max(left, 1));
+
+  const native = new Map<NativeName, NativeCost>(
+    [...bare.keys()].map((name, i) => [name, { cpuUs: costs[i]!.cpuUs, source: 'node:crypto' }]),
+  );
+  for (const [name, cpuUs] of openssl) {
+    native.set(name, { cpuUs, source: 'openssl' });
+  }
+
+  if (!options.json) {
+    console.log(toText('operation', 'ops/s', 'CPU us', 'ratio', 'to native'));
+  }
+  for (const [i, operation] of ours.entries()) {
+    const line = toMeasurement(operation, costs[bare.size + i]!, native);
+    console.log(
+      options.json
+        ? JSON.stringify(line)
+        : toText(
+            `${line.name} (${line.variant})`,
+            line.opsPerSec.toFixed(0),
+            line.cpuUsPerOp.toFixed(1),
+            line.ratioToNative.toFixed(2),
+            line.reference,
+          ),
+    );
+  }
+}
+
+/** The calls of node:crypto that our operations stand on, as lean as they can be made. */
+function bareOperations(): Map<NativeName, Timed> {
+  const { scalars, points, message, text, key, nonce } = makeInputs();
+  const generator = createECDH(CURVE);
+  const agreement = createECDH(CURVE);
+  agreement.setPrivateKey(scalars[0]!);
+  const compressed = points.map((p) => convert(p, 'compressed'));
+  const jwks = points.map((p) => ({
+    kty: 'EC',
+    crv: 'P-256',
+    x: Buffer.from(p.subarray(1, 33)).toString('base64url'),
+    y: Buffer.from(p.subarray(33)).toString('base64url'),
+  }));
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: CURVE });
+  const signature = sign('sha256', message, privateKey);
+
+  return new Map<NativeName, Timed>([
+    [
+      'k·G',
+      {
+        run: (i) => {
+          generator.setPrivateKey(scalars[i % INPUTS]!);
+          return generator.getPublicKey();
+        },
+      },
+    ],
+    ['decompress', { run: (i) => convert(compressed[i % INPUTS]!, 'uncompressed') }],
+    ['ECDH', { run: (i) => agreement.computeSecret(points[i % INPUTS]!) }],
+    ['sign', { run: () => sign('sha256', message, privateKey) }],
+    ['verify', { run: () => verify('sha256', message, publicKey, signature) }],
+    ['import', { run: (i) => createPublicKey({ key: jwks[i % INPUTS]!, format: 'jwk' }) }],
+    [
+      'CCM',
+      {
+        run: () => {
+          const cipher = createCipheriv('aes-128-ccm', key, nonce, { authTagLength: 16 });
+          cipher.update(text);
+          cipher.final();
+          return cipher.getAuthTag();
+        },
+      },
+    ],
+    ['AES key', { run: () => createCipheriv('aes-128-ecb', key, null).update(text) }],
+  ]);
+}
+
+function ourOperations(): Operation[] {
+  const { keys, scalars, points, message, text, key, nonce } = makeInputs();
+  const [first, second] = [keys[0]!, keys[1]!];
+  const verifier = PublicKey.fromPoint(first.publicPoint);
+  const signature = first.sign(message);
+  const wrapped = eciesWrap(first.publicPoint, key, SHA256_EMPTY, systemRandom);
+  const sealed = ccmSeal(key, nonce, text);
+  const compressed = points.map(compressPoint);
+  const signing = new Expansion(key, 'signing');
+  const encryption = new Expansion(systemRandom(16), 'encryption');
+  const laId = systemRandom(2);
+  const at = (i: number) => points[i % INPUTS]!;
+  const scalarAt = (i: number) => scalars[i % INPUTS]!;
+
+  const row = (
+    name: string,
+    variant: string,
+    native: Operation['native'],
+    run: (index: number) => unknown,
+    lanes = 1,
+  ): Operation => ({ name, variant, native, run, lanes });
+  return [
+    row('k·G', 'one', [['k·G', 1]], (i) => multiplyGenerator(scalarAt(i))),
+    row(
+      'A + f·G',
+      `batch of ${BATCH}`,
+      [['k·G', 1]],
+      () => addToPoint(at(0), scalars.slice(1, BATCH + 1).map(multiplyGenerator)),
+      BATCH,
+    ),
+    row('k·Q', 'public', [['ECDH', 1]], (i) => multiplyPoint(scalarAt(i), at(i + 1))),
+    row('decompress', 'one', [['decompress', 1]], (i) => {
+      const { x, yIsOdd } = compressed[i % INPUTS]!;
+      return pointFromCompressed(x, yIsOdd);
+    }),
+    row('ECQV e·P + Q', 'public', [['ECDH', 1]], (i) =>
+      ecqvPublicKey(scalarAt(i), at(i + 1), at(0)),
+    ),
+    row('sign', 'cached key', [['sign', 1]], () => first.sign(message)),
+    row('verify', 'cached key', [['verify', 1]], () => verifier.verify(message, signature)),
+    row(
+      'import point and verify',
+      'fresh key',
+      [
+        ['import', 1],
+        ['verify', 1],
+      ],
+      (i) => PublicKey.fromPoint(at(i)).verify(message, signature),
+    ),
+    row('ECDH', 'cached key', [['ECDH', 1]], (i) => first.ecdh(at(i))),
+    row(
+      'ECIES wrap',
+      '16 octets',
+      [
+        ['k·G', 1],
+        ['ECDH', 1],
+      ],
+      (i) => eciesWrap(at(i), key, SHA256_EMPTY, systemRandom),
+    ),
+    row('ECIES unwrap', '16 octets', [['ECDH', 1]], () =>
+      eciesUnwrap(first, wrapped, SHA256_EMPTY),
+    ),
+    row('CCM seal', '300 octets', [['CCM', 1]], () => ccmSeal(key, nonce, text)),
+    row('CCM open', '300 octets', [['CCM', 1]], () => ccmOpen(key, nonce, sealed)),
+    row(
+      'expansion per certificate',
+      `2 cocoon keys, batch of ${BATCH}`,
+      [['k·G', 2]],
+      (i) => [cocoonPoints(at(0), signing, i, BATCH), cocoonPoints(at(1), encryption, i, BATCH)],
+      BATCH,
+    ),
+    row('ECQV issue', 'fresh k', [['k·G', 1]], (i) => {
+      const k = PrivateKey.generate(systemRandom);
+      return [
+        ecqvReconstructionPoint(at(i), k),
+        ecqvReconstructionValue(message.subarray(32), k, second),
+      ];
+    }),
+    row(
+      'pre-linkage value',
+      `batch of ${BATCH}`,
+      [['AES key', 1 / BATCH]],
+      () => preLinkageValues(laId, key, BATCH),
+      BATCH,
+    ),
+  ];
+}
+
+function makeInputs() {
+  const keys = Array.from({ length: INPUTS }, () => PrivateKey.generate(systemRandom));
+  return {
+    keys,
+    scalars: keys.map((key) => key.scalar().reveal()),
+    points: keys.map((key) => key.publicPoint),
+    /** 64 octets, as 1609.2 signs: two hashes. */
+    message: systemRandom(64),
+    /** About a certificate response. */
+    text: systemRandom(300),
+    key: systemRandom(16),
+    nonce: systemRandom(12),
+  };
+}
+
+function convert(point: Uint8Array, form: 'compressed' | 'uncompressed'): Buffer {
+  return ECDH.convertKey(point, CURVE, undefined, undefined, form) as Buffer;
+}
+
+/** The median cost of each, in the order given. */
+function measure(all: readonly Timed[], seconds: number): Cost[] {
+  const sliceUs = (seconds * 1e6) / (all.length * (ROUNDS + 1));
+  // The first round warms the code up and finds how many calls fill a slice.
+  const counts = all.map((timed) => {
+    const { wallUs } = time(timed, 20);
+    return Math.max(1, Math.round(sliceUs / time(timed, Math.ceil(sliceUs / 2 / wallUs)).wallUs));
+  });
+  const rounds = Array.from({ length: ROUNDS }, () =>
+    all.map((timed, i) => time(timed, counts[i]!)),
+  );
+  return all.map((timed, i) => {
+    const lanes = timed.lanes ?? 1;
+    const samples = rounds.map((round) => round[i]!);
+    return {
+      cpuUs: median(samples.map((cost) => cost.cpuUs)) / lanes,
+      wallUs: median(samples.map((cost) => cost.wallUs)) / lanes,
+    };
+  });
+}
+
+/** The cost of one call, from `count` calls. */
+function time(timed: Timed, count: number): Cost {
+  const wallStart = process.hrtime.bigint();
+  const cpuStart = process.cpuUsage();
+  for (let i = 0; i < count; i += 1) {
+    timed.run(i);
+  }
+  const { user, system } = process.cpuUsage(cpuStart);
+  const wallUs = Number(process.hrtime.bigint() - wallStart) / 1000;
+  return { cpuUs: (user + system) / count, wallUs: wallUs / count };
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
+}
+
+/** CPU microseconds from `openssl speed`; empty where there is no openssl command. */
+function opensslCosts(): Map<NativeName, number> {
+  let report: string;
+  try {
+    report = execFileSync('openssl', ['speed', '-seconds', '1', 'ecdsap256', 'ecdhp256'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+  } catch {
+    return new Map();
+  }
+  const ecdsa = /ecdsa \(nistp256\)\s+\S+s\s+\S+s\s+([\d.]+)\s+([\d.]+)/.exec(report);
+  const ecdh = /ecdh \(nistp256\)\s+\S+s\s+([\d.]+)/.exec(report);
+  if (ecdsa === null || ecdh === null) {
+    return new Map();
+  }
+  return new Map<NativeName, number>([
+    ['sign', 1e6 / Number(ecdsa[1])],
+    ['verify', 1e6 / Number(ecdsa[2])],
+    ['ECDH', 1e6 / Number(ecdh[1])],
+  ]);
+}
+
+function toMeasurement(
+  operation: Operation,
+  cost: Cost,
+  native: ReadonlyMap<NativeName, NativeCost>,
+): CryptoMeasurement {
+  const parts = operation.native.map(([name, times]) => ({ name, times, ...native.get(name)! }));
+  const nativeUs = parts.reduce((sum, part) => sum + part.times * part.cpuUs, 0);
+  return {
+    name: operation.name,
+    variant: operation.variant,
+    opsPerSec: Math.round(1e6 / cost.wallUs),
+    cpuUsPerOp: Number(cost.cpuUs.toFixed(2)),
+    ratioToNative: Number((nativeUs / cost.cpuUs).toFixed(3)),
+    reference: parts
+      .map(({ times, source, name, cpuUs }) => {
+        const factor = times === 1 ? '' : `${times} x `;
+        return `${factor}${source} ${name} ${cpuUs.toFixed(1)} us`;
+      })
+      .join(' + '),
+  };
+}
+
+function toText(name: string, ops: string, cpu: string, ratio: string, reference: string): string {
+  return `${name.padEnd(58)}${ops.padStart(8)}${cpu.padStart(9)}${ratio.padStart(7)}  ${reference}`;
+}

@@ -1,0 +1,151 @@
+import { stat } from 'node:fs/promises';
+import { CoerError, decode } from '@chrysalis/coer';
+import { CryptoError, equalPoints, PrivateKey, Secret } from '@chrysalis/crypto';
+import {
+  Certificate,
+  encryptionPointOf,
+  type HashedCertificate,
+  hashCertificate,
+  Ieee1609Dot2Error,
+  toPoint,
+} from '@chrysalis/ieee1609dot2';
+import { readFileIfPresent, writeFileDurably } from '@chrysalis/store';
+import { AuthorityError } from './error.ts';
+
+/*
+ * The files of a state directory: certificates in COER, keys as hex and a newline, or as raw octets, which is how
+ * devices keep theirs. They can be those of any PKI, not only of one that `init` made.
+ */
+
+const PRIVATE_KEY_OCTETS = 32;
+/** The mode bits that let anyone but the owner touch a file. */
+const GROUP_AND_OTHERS = 0o077;
+const PUBLIC_FILE_MODE = 0o644;
+
+/** @throws AuthorityError `missing-file`, `malformed-certificate`; StoreError */
+export async function readCertificateFile(path: string): Promise<HashedCertificate> {
+  const octets = await readFile(path, 'a certificate');
+  try {
+    return hashCertificate(decode(Certificate, octets));
+  } catch (cause) {
+    if (!(cause instanceof CoerError || cause instanceof Ieee1609Dot2Error)) throw cause;
+    throw new AuthorityError(
+      'malformed-certificate',
+      `${path}: expected an IEEE 1609.2 certificate in COER: ${cause.message}`,
+      { cause, hint: 'an X.509 certificate (PEM) belongs to TLS, not here' },
+    );
+  }
+}
+
+/** Certificates are public: readable by all. */
+export async function writeCertificateFile(
+  path: string,
+  certificate: HashedCertificate,
+): Promise<void> {
+  await writeFileDurably(path, certificate.octets, PUBLIC_FILE_MODE);
+}
+
+/** @throws AuthorityError `missing-file`, `insecure-key-file`, `malformed-key`; StoreError */
+export async function readPrivateKeyFile(path: string): Promise<PrivateKey> {
+  return parsePrivateKey((await readSecretFile(path, PRIVATE_KEY_OCTETS)).reveal(), path);
+}
+
+/** A key of `octets` octets. @throws as {@link readPrivateKeyFile} */
+export async function readSecretFile(path: string, octets: number): Promise<Secret> {
+  const content = await readFile(path, 'a key');
+  await refuseReadableByOthers(path);
+  return parseSecret(content, octets, path);
+}
+
+/** Replaces the file durably, for the owner's eyes only. */
+export async function writeSecretFile(path: string, secret: Secret): Promise<void> {
+  const hex = Buffer.from(secret.reveal()).toString('hex');
+  await writeFileDurably(path, new TextEncoder().encode(`${hex}\n`));
+}
+
+/** @throws AuthorityError `malformed-key` */
+export function parsePrivateKey(scalar: Uint8Array, where: string): PrivateKey {
+  try {
+    return PrivateKey.fromScalar(scalar);
+  } catch (cause) {
+    if (!(cause instanceof CryptoError)) throw cause;
+    throw new AuthorityError('malformed-key', `${where}: expected a private key of P-256`, {
+      cause,
+    });
+  }
+}
+
+/** Reads hex digits with or without a newline, or the octets themselves. @throws AuthorityError `malformed-key` */
+export function parseSecret(content: Uint8Array, octets: number, where: string): Secret {
+  if (content.length === octets) return new Secret(content);
+  const text = Buffer.from(content).toString('latin1').trim();
+  if (text.length === 2 * octets && /^[0-9a-f]+$/i.test(text)) {
+    return new Secret(Buffer.from(text, 'hex'));
+  }
+  throw new AuthorityError(
+    'malformed-key',
+    `${where}: expected ${2 * octets} hex digits or ${octets} octets, saw ${content.length} octets`,
+  );
+}
+
+/**
+ * Checks that a private key signs for an explicit certificate, before anything is signed with it in vain.
+ *
+ * @throws AuthorityError `key-mismatch`, `unsuitable-certificate`
+ */
+export function expectSigningKey(
+  certificate: HashedCertificate,
+  key: PrivateKey,
+  where: string,
+): void {
+  const indicator = certificate.certificate.toBeSigned.verifyKeyIndicator;
+  if (indicator.type !== 'verificationKey' || indicator.value.type !== 'ecdsaNistP256') {
+    throw new AuthorityError(
+      'unsuitable-certificate',
+      `${where}: expected an explicit certificate on P-256`,
+    );
+  }
+  expectEqual(key, toPoint(indicator.value.value), `${where}: signing key`);
+}
+
+/** The same for the encryption key. @throws AuthorityError `key-mismatch`, `unsuitable-certificate` */
+export function expectEncryptionKey(
+  certificate: HashedCertificate,
+  key: PrivateKey,
+  where: string,
+): void {
+  let point: PrivateKey['publicPoint'];
+  try {
+    point = encryptionPointOf(certificate);
+  } catch (cause) {
+    if (!(cause instanceof Ieee1609Dot2Error)) throw cause;
+    throw new AuthorityError('unsuitable-certificate', `${where}: ${cause.message}`, { cause });
+  }
+  expectEqual(key, point, `${where}: encryption key`);
+}
+
+function expectEqual(key: PrivateKey, point: PrivateKey['publicPoint'], where: string): void {
+  if (equalPoints(key.publicPoint, point)) return;
+  throw new AuthorityError(
+    'key-mismatch',
+    `${where}: expected the private key of the certificate, saw another key`,
+  );
+}
+
+async function readFile(path: string, what: string): Promise<Uint8Array> {
+  const octets = await readFileIfPresent(path);
+  if (octets !== undefined) return octets;
+  throw new AuthorityError('missing-file', `expected ${what} in ${path}, saw no file`);
+}
+
+/** A key that others can read is no secret: better not to start than to run with one. */
+async function refuseReadableByOthers(path: string): Promise<void> {
+  const { mode } = await stat(path);
+  if ((mode & GROUP_AND_OTHERS) === 0) return;
+  const seen = (mode & 0o777).toString(8).padStart(3, '0');
+  throw new AuthorityError(
+    'insecure-key-file',
+    `${path}: expected a key file that only its owner can read, saw mode ${seen}`,
+    { hint: `chmod 600 ${path}` },
+  );
+}

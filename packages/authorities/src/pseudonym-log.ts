@@ -1,0 +1,129 @@
+/** What the PCA must not forget: each request that it answered with a certificate, and the answer. */
+import type { Time32 } from '@chrysalis/ieee1609dot2';
+import { GroupCommit, type Migration, openDatabase } from '@chrysalis/store';
+
+interface PcaAnswerRow {
+  /** SHA-256 of the request as received: 32 octets. */
+  readonly request_hash: Uint8Array;
+  /** B, uncompressed: 65 octets. */
+  readonly cocoon_key: Uint8Array;
+  readonly certificate_id: Uint8Array;
+  readonly issued_at: number;
+  readonly answer: Uint8Array;
+}
+
+interface PcaSchema {
+  pca_answer: PcaAnswerRow;
+}
+
+const MIGRATIONS: readonly Migration[] = [
+  {
+    name: 'pca-0001-answers',
+    statements: [
+      `create table pca_answer (
+        request_hash blob not null primary key,
+        cocoon_key blob not null unique,
+        certificate_id blob not null,
+        issued_at integer not null,
+        answer blob not null
+      ) strict`,
+    ],
+  },
+];
+
+/** Rows read at a time when the log is walked. */
+const PAGE = 1000;
+
+/** One certificate that the PCA issued. */
+export interface IssuedPseudonym {
+  /** SHA-256 of the SecuredRaPcaCertificateRequest: 32 octets. */
+  readonly requestHash: Uint8Array;
+  /** The cocoon key B that was certified, uncompressed: 65 octets. */
+  readonly cocoonKey: Uint8Array;
+  /** HashedId8 of the certificate. */
+  readonly certificateId: Uint8Array;
+  readonly issuedAt: Time32;
+}
+
+export interface PseudonymAnswer extends IssuedPseudonym {
+  readonly answer: Uint8Array;
+}
+
+/** The durable memory of a PCA. */
+export interface PseudonymLog {
+  /** The answer that the request with this hash was given, if it was. */
+  find(requestHash: Uint8Array): Promise<Uint8Array | undefined>;
+  /**
+   * Records an answer; when it resolves, the record is on stable storage. Returns the answer that stands: the given
+   * one, or the one that another call recorded for the same request first; `cocoon-key-taken` when the cocoon key is
+   * certified already by the answer to another request.
+   */
+  record(given: PseudonymAnswer): Promise<Uint8Array | 'cocoon-key-taken'>;
+  /** Everything issued, ordered by request hash, which says nothing about who asked or when. */
+  all(): AsyncIterable<IssuedPseudonym>;
+  close(): Promise<void>;
+}
+
+/** @throws StoreError as `openDatabase` */
+export async function openPseudonymLog(databaseUrl: string): Promise<PseudonymLog> {
+  const database = await openDatabase<PcaSchema>(databaseUrl, MIGRATIONS);
+  const writes = new GroupCommit(database);
+  return {
+    async find(requestHash) {
+      const row = await database.query
+        .selectFrom('pca_answer')
+        .select('answer')
+        .where('request_hash', '=', requestHash)
+        .executeTakeFirst();
+      return row?.answer;
+    },
+
+    record: (given) =>
+      writes.run(async (query) => {
+        const inserted = await query
+          .insertInto('pca_answer')
+          .values({
+            request_hash: given.requestHash,
+            cocoon_key: given.cocoonKey,
+            certificate_id: given.certificateId,
+            issued_at: given.issuedAt,
+            answer: given.answer,
+          })
+          .onConflict((conflict) => conflict.doNothing())
+          .executeTakeFirst();
+        if (inserted.numInsertedOrUpdatedRows === 1n) return given.answer;
+        const earlier = await query
+          .selectFrom('pca_answer')
+          .select('answer')
+          .where('request_hash', '=', given.requestHash)
+          .executeTakeFirst();
+        return earlier?.answer ?? 'cocoon-key-taken';
+      }),
+
+    async *all() {
+      let after = new Uint8Array(0);
+      for (;;) {
+        const rows = await database.query
+          .selectFrom('pca_answer')
+          .select(['request_hash', 'cocoon_key', 'certificate_id', 'issued_at'])
+          .where('request_hash', '>', after)
+          .orderBy('request_hash')
+          .limit(PAGE)
+          .execute();
+        for (const row of rows) {
+          yield {
+            requestHash: row.request_hash,
+            cocoonKey: row.cocoon_key,
+            certificateId: row.certificate_id,
+            issuedAt: row.issued_at,
+          };
+        }
+        const last = rows.at(-1);
+        if (last === undefined) return;
+        after = new Uint8Array(last.request_hash);
+      }
+    },
+
+    close: () => database.close(),
+  };
+}

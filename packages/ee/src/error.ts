@@ -1,0 +1,65 @@
+/** What went wrong, for programs. A code once published keeps its meaning. */
+export type EeErrorCode =
+  /** There is no profile in the directory that was named. */
+  | 'profile-missing'
+  /** Another process works on the profile. */
+  | 'profile-locked'
+  /** A file of the profile does not hold what it should. */
+  | 'profile-damaged'
+  /** The profile has something already that this call would replace. */
+  | 'profile-exists'
+  /** The profile's disk refused: full, read-only, broken. */
+  | 'storage'
+  /** The profile has no enrollment yet. */
+  | 'not-bootstrapped'
+  /** The RA has not acknowledged a request of this profile yet. */
+  | 'not-acknowledged'
+  /** A bundle of an enrollment authority is incomplete, or something in it does not verify. */
+  | 'invalid-bundle'
+  /** A private key and a certificate do not belong together. */
+  | 'key-mismatch'
+  /** The RA's X.509 certificate is not one of the bootstrapped root, not valid now, or for another name. */
+  | 'tls'
+  /** No connection could be made. Nothing was sent. */
+  | 'unreachable'
+  /** The connection broke after the request may have been sent. */
+  | 'interrupted'
+  /** The RA took longer than this SDK waits. */
+  | 'timeout'
+  /** HTTP 500: the RA refuses or is not ready, and in production says no more. */
+  | 'refused'
+  /** Any other answer that the interface does not have. */
+  | 'unexpected-response'
+  /** The answer is larger than its kind can be. */
+  | 'too-large'
+  /** The acknowledgement is not one of this RA for this request. */
+  | 'invalid-ack'
+  /** The RA names a download location that is not an https URL. */
+  | 'invalid-url'
+  /** The .info file is not a Time32. */
+  | 'invalid-info'
+  /** A batch is not a zip of certificate responses, or a response in it does not open. */
+  | 'invalid-batch'
+  /** The caller gave up. */
+  | 'aborted';
+
+/** The one error that this package throws; `cause` holds what lies under it. */
+export class EeError extends Error {
+  override readonly name = 'EeError';
+  readonly code: EeErrorCode;
+
+  constructor(code: EeErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Whether an error is ours and has one of these codes. */
+export function hasCode(error: unknown, ...codes: readonly EeErrorCode[]): error is EeError {
+  return error instanceof EeError && codes.includes(error.code);
+}
+
+/** The text of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

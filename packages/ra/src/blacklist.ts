@@ -1,0 +1,41 @@
+import type { Time32 } from '@chrysalis/ieee1609dot2';
+import type { Database } from '@chrysalis/store';
+import type { RaSchema } from './schema.ts';
+
+/**
+ * The internal blacklist: enrollment certificates whose devices may neither request nor download. Every process
+ * asks the database each time, so that an entry counts from the moment it is committed.
+ */
+export class Blacklist {
+  readonly #database: Database<RaSchema>;
+
+  constructor(database: Database<RaSchema>) {
+    this.#database = database;
+  }
+
+  /** @param enrollmentHash SHA-256 of the certificate in canonical form, 32 octets. */
+  async has(enrollmentHash: Uint8Array): Promise<boolean> {
+    const row = await this.#database.query
+      .selectFrom('blacklist')
+      .select('added_at')
+      .where('enrollment_hash', '=', enrollmentHash)
+      .executeTakeFirst();
+    return row !== undefined;
+  }
+
+  /** Durable when it resolves; adding twice keeps the first reason. */
+  async add(enrollmentHash: Uint8Array, reason: string, at: Time32): Promise<void> {
+    await this.#database.query
+      .insertInto('blacklist')
+      .values({ enrollment_hash: enrollmentHash, reason, added_at: at })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  }
+
+  async remove(enrollmentHash: Uint8Array): Promise<void> {
+    await this.#database.query
+      .deleteFrom('blacklist')
+      .where('enrollment_hash', '=', enrollmentHash)
+      .execute();
+  }
+}

@@ -1,0 +1,195 @@
+import { createServer, type Server } from 'node:https';
+import type { Duplex } from 'node:stream';
+import { CoerError, decode } from '@chrysalis/coer';
+import { Ieee1609Dot2Data } from '@chrysalis/ieee1609dot2';
+import { ScmsPdu122 } from '@chrysalis/scms';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { isRangeApplicable, parseRange } from './byte-range.ts';
+import type { Door } from './door.ts';
+import type { Download, Downloads } from './download.ts';
+import type { RaOptions } from './options.ts';
+import type { Provisioning } from './provision.ts';
+import { Refusal } from './refusal.ts';
+import { tlsOptions } from './tls-options.ts';
+
+/** Largest POST body. A provisioning request is 400 to 1,500 octets. */
+const MAX_BODY = 16 * 1024;
+/** Largest head of a request: Download-Req and a few short headers. */
+const MAX_HEAD = 16 * 1024;
+/** A device sends one short request: it has this long for its head, and for the whole. */
+const HEAD_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 30_000;
+const KEEP_ALIVE_MS = 60_000;
+
+const OCTET_STREAM = 'application/octet-stream';
+
+export interface Services {
+  readonly provisioning: Provisioning;
+  readonly downloads: Downloads;
+  /** COER of the RA's certificate. */
+  readonly raCertificate: Uint8Array;
+}
+
+/**
+ * The RA's HTTPS server (section 1.1). Whatever is not an answer of one of its services leaves through the door: a device
+ * knows the statuses 200, 206, 304, 416 and 500 and no other.
+ */
+export function createHttpServer(
+  options: RaOptions,
+  services: Services,
+  door: Door,
+): FastifyInstance {
+  const app = Fastify({
+    serverFactory: (handler) => createTlsServer(options, handler, door),
+    bodyLimit: MAX_BODY,
+    exposeHeadRoutes: false,
+    forceCloseConnections: true,
+    frameworkErrors: (error, request, reply) => {
+      leave(reply as unknown as FastifyReply, request, door, asRefusal(error));
+    },
+  });
+
+  // Devices send application/octet-stream or no type at all: the body is octets whatever the header says.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
+    done(null, body);
+  });
+
+  app.post('/provision-pseudonym-certificate-batch', async (request, reply) => {
+    const ack = await services.provisioning.provisionPseudonyms(bodyOf(request));
+    return reply.type(OCTET_STREAM).send(Buffer.from(ack));
+  });
+  app.post('/retrieve-ra-certificate', async (request, reply) => {
+    expectRaCertRequest(bodyOf(request));
+    return reply.type(OCTET_STREAM).send(Buffer.from(services.raCertificate));
+  });
+  app.get('/download/batch', async (request, reply) =>
+    sendFile(request, reply, await services.downloads.batch(downloadReqOf(request))),
+  );
+  app.get('/download/info', async (request, reply) =>
+    sendFile(request, reply, await services.downloads.info(downloadReqOf(request))),
+  );
+
+  app.setNotFoundHandler((request, reply) => {
+    const seen = `${request.method} ${request.url.slice(0, 100)}`;
+    return leave(
+      reply,
+      request,
+      door,
+      new Refusal('raInvalidURL', `expected a service of the RA, saw ${seen}`),
+    );
+  });
+  app.setErrorHandler((error, request, reply) => leave(reply, request, door, asRefusal(error)));
+  return app;
+}
+
+function createTlsServer(
+  options: RaOptions,
+  handler: Parameters<typeof createServer>[1] & object,
+  door: Door,
+): Server {
+  const server = createServer(
+    {
+      ...tlsOptions(options.tls),
+      maxHeaderSize: MAX_HEAD,
+      headersTimeout: HEAD_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      // Node's own answer would be 400: ours is the door's.
+      requireHostHeader: false,
+    },
+    handler,
+  );
+  const refuse = (socket: Duplex, seen: string) => {
+    refuseOnSocket(
+      socket,
+      door,
+      new Refusal('raWrongParameters', `expected a request, saw ${seen}`),
+    );
+  };
+  // What Node itself would answer with 400, 408, 413, 417 or 431.
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    refuse(socket, error.code ?? 'an error');
+  });
+  server.on('checkExpectation', (request) => refuse(request.socket, 'an expectation'));
+  server.on('connect', (_request, socket) => refuse(socket, 'CONNECT'));
+  server.on('upgrade', (_request, socket) => refuse(socket, 'an upgrade'));
+  return server;
+}
+
+function bodyOf(request: FastifyRequest): Uint8Array {
+  if (request.body instanceof Uint8Array) return request.body;
+  throw new Refusal('raWrongParameters', 'expected a body');
+}
+
+function downloadReqOf(request: FastifyRequest): string | undefined {
+  const value = request.headers['download-req'];
+  return Array.isArray(value) ? value.join() : value;
+}
+
+/** Answers with a file or the range of it that was asked for (Q18). */
+function sendFile(request: FastifyRequest, reply: FastifyReply, file: Download): FastifyReply {
+  const { octets, name } = file;
+  const etag = `"${name}"`;
+  reply
+    .type(OCTET_STREAM)
+    .header('accept-ranges', 'bytes')
+    .header('etag', etag)
+    .header('content-disposition', `attachment; filename="${name}"`);
+  const range = isRangeApplicable(request.headers['if-range'] as string | undefined, etag)
+    ? parseRange(request.headers.range, octets.length)
+    : 'whole';
+  if (range === 'whole') return reply.send(Buffer.from(octets));
+  if (range === 'unsatisfiable') {
+    return reply.code(416).header('content-range', `bytes */${octets.length}`).send();
+  }
+  const { first, last } = range;
+  return reply
+    .code(206)
+    .header('content-range', `bytes ${first}-${last}/${octets.length}`)
+    .send(Buffer.from(octets.subarray(first, last + 1)));
+}
+
+/** The body of `POST /retrieve-ra-certificate`: SecuredRACertRequest, which is not encrypted in spite of its name. */
+function expectRaCertRequest(body: Uint8Array): void {
+  try {
+    const { content } = decode(Ieee1609Dot2Data, body);
+    if (content.type === 'unsecuredData') {
+      const pdu = decode(ScmsPdu122, content.value).content;
+      if (pdu.type === 'eeRa' && pdu.value.type === 'eeRaCertRequest') return;
+    }
+  } catch (cause) {
+    if (!(cause instanceof CoerError)) throw cause;
+    throw new Refusal('raWrongParameters', cause.message, { cause });
+  }
+  throw new Refusal('raWrongParameters', 'expected a SecuredRACertRequest');
+}
+
+/** What the framework finds wrong with a request is the peer's fault; anything else is not. */
+function asRefusal(error: unknown): unknown {
+  const status = (error as { statusCode?: unknown } | null)?.statusCode;
+  if (error instanceof Refusal || typeof status !== 'number' || status >= 500) return error;
+  const { message } = error as Error;
+  return new Refusal('raWrongParameters', `expected a request within our limits: ${message}`, {
+    cause: error,
+  });
+}
+
+function leave(
+  reply: FastifyReply,
+  request: FastifyRequest,
+  door: Door,
+  error: unknown,
+): FastifyReply {
+  const path = request.url.slice(0, 100);
+  const { status, headers } = door.refuse(error, { method: request.method, path });
+  return reply.code(status).headers(headers).send();
+}
+
+/** For connections that never became a request: the same answer, written by hand. */
+function refuseOnSocket(socket: Duplex, door: Door, error: Refusal): void {
+  if (!socket.writable || socket.destroyed) return;
+  const { headers } = door.refuse(error, { method: '', path: '' });
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.end(`HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n${lines.join('')}\r\n`);
+}

@@ -1,0 +1,83 @@
+import type { Random } from '@chrysalis/crypto';
+import type {
+  Decrypter,
+  HashedCertificate,
+  Signer,
+  TrustStore,
+  VerifiedCertificate,
+} from '@chrysalis/ieee1609dot2';
+import type {
+  CertificateAuthority,
+  Clock,
+  Dialect,
+  IPeriodClock,
+  LinkageAuthority,
+} from '@chrysalis/scms';
+import type { Database, ObjectStore } from '@chrysalis/store';
+import type { RaSchema } from './schema.ts';
+
+/** What is written for operators: structured, without secrets and without anything that locates a device. */
+export interface Log {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** The RA as others know it, and its private keys, which may live elsewhere. */
+export interface RaIdentity {
+  readonly certificate: HashedCertificate;
+  /** Its name in messages to the PCA and the LAs, and in the URL that devices are given. */
+  readonly hostname: string;
+  readonly signer: Signer;
+  readonly decrypter: Decrypter;
+}
+
+/** An authority behind the RA: how to reach it, and the certificate by which its answers are checked. */
+export interface Peer<Port> {
+  readonly port: Port;
+  readonly hostname: string;
+  readonly certificate: VerifiedCertificate;
+}
+
+/** What the RA gives each device, and how it hides devices from the PCA. */
+export interface RaPolicy {
+  /** Certificates of one i-period: 20 by CAMP's policy. */
+  readonly certificatesPerPeriod: number;
+  /** i-periods that are kept ready, the current one included: 156 are three years. */
+  readonly weeksAhead: number;
+  /** Requests of other devices that a request waits for before it goes to the PCA. */
+  readonly shuffleThreshold: number;
+  /** Longest wait of a request in the shuffle. */
+  readonly shuffleMaxAgeSec: number;
+  /** Whether the first certificates of a device skip the shuffle. They then arrive at the PCA together. */
+  readonly shuffleInitial: 'immediate' | 'pooled';
+}
+
+export interface RaOptions {
+  readonly identity: RaIdentity;
+  readonly listen: { readonly address: string; readonly port: number };
+  readonly tls: { readonly certificatePem: string; readonly privateKeyPem: string };
+  /** Base of the URLs that devices are given, without a slash at its end; the hostname and real port when absent. */
+  readonly publicUrl?: string;
+  /** Roots and intermediates. */
+  readonly trust: TrustStore;
+  /** The ECAs whose devices this RA serves: its whitelist. */
+  readonly ecas: readonly VerifiedCertificate[];
+  readonly pca: Peer<CertificateAuthority>;
+  readonly la1: Peer<LinkageAuthority>;
+  readonly la2: Peer<LinkageAuthority>;
+  readonly database: Database<RaSchema>;
+  readonly objects: ObjectStore;
+  readonly policy: RaPolicy;
+  readonly iPeriod: IPeriodClock;
+  /** `ra.client-signature-ttl-sec`: how far a device's time may lie from ours, on either side. */
+  readonly toleranceSec: number;
+  readonly errorDetail: 'production' | 'qa';
+  /** Releases of ee-ra.asn that are accepted. */
+  readonly dialects: readonly Dialect[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Told about each step of authentication as it begins; for tests of their order, and for counting. */
+  readonly onStep?: (step: string) => void;
+}

@@ -1,0 +1,333 @@
+import type { Random } from '@chrysalis/crypto';
+import type { Time32 } from '@chrysalis/ieee1609dot2';
+import { type Database, GroupCommit } from '@chrysalis/store';
+import { CompiledQuery, sql } from 'kysely';
+import type { Device } from './device-registry.ts';
+import type { ComposedRequest } from './expand.ts';
+import type { LinkageValues } from './linkage-conversation.ts';
+import type { RaSchema } from './schema.ts';
+
+/** A PCA request that is due, with what its answer is checked against. */
+export interface DueRequest {
+  readonly hpcr: Uint8Array;
+  readonly octets: Uint8Array;
+  readonly deviceId: number;
+  readonly i: number;
+  readonly attempts: number;
+  readonly permissions: Uint8Array;
+}
+
+/**
+ * The pipeline's durable state. Each method is one transaction: a kill between two of them leaves a state from
+ * which the pipeline goes on.
+ */
+export class PipelineStore {
+  readonly #database: Database<RaSchema>;
+  readonly #writes: GroupCommit<RaSchema>;
+
+  constructor(database: Database<RaSchema>) {
+    this.#database = database;
+    this.#writes = new GroupCommit(database);
+  }
+
+  /** The active device that lacks the nearest period below `horizon`: nearest weeks first, oldest device first. */
+  nextToExpand(horizon: number): Promise<Device | undefined> {
+    return this.#database.query
+      .selectFrom('device')
+      .selectAll()
+      .where('status', '=', 'active')
+      .where('expanded_through', '<', horizon)
+      .orderBy('expanded_through')
+      .orderBy('id')
+      .limit(1)
+      .executeTakeFirst();
+  }
+
+  async device(id: number): Promise<Device | undefined> {
+    return this.#database.query
+      .selectFrom('device')
+      .selectAll()
+      .where('id', '=', id)
+      .executeTakeFirst();
+  }
+
+  /** Files the pre-linkage values of both LAs for periods from `iMin` on. */
+  async addLinkage(
+    device: Device,
+    iMin: number,
+    la1: LinkageValues,
+    la2: LinkageValues,
+  ): Promise<void> {
+    await this.#writes.run(async (query) => {
+      for (const [n, la1Values] of la1.byPeriod.entries()) {
+        const la2Values = la2.byPeriod[n];
+        if (!la2Values) throw new RangeError('expected as many periods from both LAs');
+        await query
+          .insertInto('pre_linkage')
+          .values({
+            device_id: device.id,
+            i: iMin + n,
+            la1_values: la1Values,
+            la2_values: la2Values,
+          })
+          .execute();
+      }
+      await query
+        .updateTable('device')
+        .set({
+          linked_through: iMin + la1.byPeriod.length - 1,
+          la1_chain: la1.chainId,
+          la2_chain: la2.chainId,
+        })
+        .where('id', '=', device.id)
+        .execute();
+    });
+  }
+
+  linkageOf(deviceId: number, i: number) {
+    return this.#database.query
+      .selectFrom('pre_linkage')
+      .select(['la1_values', 'la2_values'])
+      .where('device_id', '=', deviceId)
+      .where('i', '=', i)
+      .executeTakeFirst();
+  }
+
+  /** Puts the requests of one period into the shuffle, indexes them for revocation, and drops what they were made from. */
+  async addRequests(
+    device: Device,
+    i: number,
+    requests: readonly ComposedRequest[],
+    at: Time32,
+    released: boolean,
+    random: Random,
+  ): Promise<void> {
+    await this.#writes.run(async (query) => {
+      await query.executeQuery(CompiledQuery.raw(createHpcrTable(i)));
+      for (const { j, octets, hpcr } of requests) {
+        await query
+          .insertInto('pca_request')
+          .values({
+            hpcr,
+            device_id: device.id,
+            i,
+            j,
+            octets,
+            shuffle_key: randomKey(random),
+            created_at: at,
+            released: released ? 1 : 0,
+            attempts: 0,
+            next_attempt_at: at,
+            response: null,
+          })
+          .execute();
+        await sql`insert into ${sql.table(hpcrTable(i))} (hpcr, device_id) values (${hpcr}, ${device.id})`.execute(
+          query,
+        );
+      }
+      await query
+        .deleteFrom('pre_linkage')
+        .where('device_id', '=', device.id)
+        .where('i', '=', i)
+        .execute();
+      await query
+        .updateTable('device')
+        .set({ expanded_through: i })
+        .where('id', '=', device.id)
+        .execute();
+    });
+  }
+
+  /** Opens the shuffle when enough requests wait in it, or one has waited long enough. */
+  async releaseShuffle(threshold: number, oldestBefore: Time32): Promise<number> {
+    const pool = await this.#database.query
+      .selectFrom('pca_request')
+      .select(({ fn }) => [fn.countAll<number>().as('count'), fn.min('created_at').as('oldest')])
+      .where('released', '=', 0)
+      .executeTakeFirstOrThrow();
+    const isDue = pool.count >= threshold || (pool.count > 0 && pool.oldest <= oldestBefore);
+    if (!isDue) return 0;
+    await this.#database.query
+      .updateTable('pca_request')
+      .set({ released: 1 })
+      .where('released', '=', 0)
+      .execute();
+    return pool.count;
+  }
+
+  /** When the shuffle opens by age if nothing else happens; undefined when it is empty. */
+  async oldestInShuffle(): Promise<Time32 | undefined> {
+    const row = await this.#database.query
+      .selectFrom('pca_request')
+      .select(({ fn }) => fn.min('created_at').as('oldest'))
+      .where('released', '=', 0)
+      .executeTakeFirst();
+    return row?.oldest ?? undefined;
+  }
+
+  /** Released requests without an answer, in the order of the shuffle. */
+  async due(now: Time32, limit: number): Promise<DueRequest[]> {
+    return this.#database.query
+      .selectFrom('pca_request')
+      .innerJoin('device', 'device.id', 'pca_request.device_id')
+      .select([
+        'pca_request.hpcr',
+        'pca_request.octets',
+        'pca_request.device_id as deviceId',
+        'pca_request.i',
+        'pca_request.attempts',
+        'device.permissions',
+      ])
+      .where('response', 'is', null)
+      .where('released', '=', 1)
+      .where('next_attempt_at', '<=', now)
+      .orderBy('shuffle_key')
+      .limit(limit)
+      .execute();
+  }
+
+  /** When the next repetition is due; undefined when nothing waits for one. */
+  async nextAttempt(): Promise<Time32 | undefined> {
+    const row = await this.#database.query
+      .selectFrom('pca_request')
+      .select(({ fn }) => fn.min('next_attempt_at').as('at'))
+      .where('response', 'is', null)
+      .where('released', '=', 1)
+      .executeTakeFirst();
+    return row?.at ?? undefined;
+  }
+
+  async countWaiting(): Promise<number> {
+    const row = await this.#database.query
+      .selectFrom('pca_request')
+      .select(({ fn }) => fn.countAll<number>().as('count'))
+      .where('response', 'is', null)
+      .executeTakeFirstOrThrow();
+    return row.count;
+  }
+
+  async recordResponse(hpcr: Uint8Array, response: Uint8Array): Promise<void> {
+    await this.#writes.run((query) =>
+      query.updateTable('pca_request').set({ response }).where('hpcr', '=', hpcr).execute(),
+    );
+  }
+
+  async postpone(hpcr: Uint8Array, until: Time32): Promise<void> {
+    await this.#writes.run((query) =>
+      query
+        .updateTable('pca_request')
+        .set((eb) => ({ attempts: eb('attempts', '+', 1), next_attempt_at: until }))
+        .where('hpcr', '=', hpcr)
+        .execute(),
+    );
+  }
+
+  /** Batches whose every request is answered. */
+  complete(limit: number): Promise<{ deviceId: number; i: number }[]> {
+    return this.#database.query
+      .selectFrom('pca_request')
+      .select(['device_id as deviceId', 'i'])
+      .groupBy(['device_id', 'i'])
+      .having((eb) => eb(eb.fn.countAll(), '=', eb.fn.count('response')))
+      .limit(limit)
+      .execute();
+  }
+
+  /** The responses of one batch, by j. */
+  async responsesOf(deviceId: number, i: number): Promise<Uint8Array[]> {
+    const rows = await this.#database.query
+      .selectFrom('pca_request')
+      .select('response')
+      .where('device_id', '=', deviceId)
+      .where('i', '=', i)
+      .orderBy('j')
+      .execute();
+    return rows.map(({ response }) => {
+      if (response === null) throw new RangeError('expected a complete batch');
+      return response;
+    });
+  }
+
+  /** Notes that a batch lies in the object store: its rows disappear, and the device's horizon moves on. */
+  async markFiled(deviceId: number, i: number): Promise<void> {
+    await this.#writes.run(async (query) => {
+      await query
+        .deleteFrom('pca_request')
+        .where('device_id', '=', deviceId)
+        .where('i', '=', i)
+        .execute();
+      await query
+        .insertInto('filed')
+        .values({ device_id: deviceId, i })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute();
+      const { filed_through: from } = await query
+        .selectFrom('device')
+        .select('filed_through')
+        .where('id', '=', deviceId)
+        .executeTakeFirstOrThrow();
+      const filed = await query
+        .selectFrom('filed')
+        .select('i')
+        .where('device_id', '=', deviceId)
+        .where('i', '>', from)
+        .orderBy('i')
+        .execute();
+      let through = from;
+      for (const row of filed) if (row.i === through + 1) through = row.i;
+      if (through === from) return;
+      await query
+        .updateTable('device')
+        .set({ filed_through: through })
+        .where('id', '=', deviceId)
+        .execute();
+      await query
+        .deleteFrom('filed')
+        .where('device_id', '=', deviceId)
+        .where('i', '<=', through)
+        .execute();
+    });
+  }
+
+  /** Gives up on a device whose keys cannot be expanded: its own fault, and it costs nobody else anything. */
+  async markFailed(deviceId: number): Promise<void> {
+    await this.#writes.run((query) =>
+      query.updateTable('device').set({ status: 'failed' }).where('id', '=', deviceId).execute(),
+    );
+  }
+
+  async setting(name: string): Promise<number | undefined> {
+    const row = await this.#database.query
+      .selectFrom('setting')
+      .select('value')
+      .where('name', '=', name)
+      .executeTakeFirst();
+    return row?.value;
+  }
+
+  /** Forgets a period that is over: its index of requests, and that its objects are gone. */
+  async dropPeriod(i: number): Promise<void> {
+    await this.#writes.run(async (query) => {
+      await query.executeQuery(CompiledQuery.raw(`drop table if exists ${hpcrTable(i)}`));
+      await query
+        .insertInto('setting')
+        .values({ name: 'dropped_through', value: i })
+        .onConflict((conflict) => conflict.column('name').doUpdateSet({ value: i }))
+        .execute();
+    });
+  }
+}
+
+/** The index of requests of one period; `i` is an integer of ours, never a string of somebody else's. */
+function hpcrTable(i: number): string {
+  return `hpcr_${Math.trunc(i)}`;
+}
+
+function createHpcrTable(i: number): string {
+  return `create table if not exists ${hpcrTable(i)} (hpcr blob primary key, device_id integer not null) strict, without rowid`;
+}
+
+/** 48 random bits: two requests with the same key are no harm. */
+function randomKey(random: Random): number {
+  return random(6).reduce((key, octet) => key * 256 + octet, 0);
+}
