@@ -1,5 +1,12 @@
 /** The authorities behind an RA, for development and test. */
 
+export {
+  createEnrollmentAuthority,
+  type EnrollmentAuthority,
+  type EnrollmentAuthorityOptions,
+  EnrollmentRefusal,
+  type EnrollmentRefusalReason,
+} from './enrollment-authority.ts';
 export { AuthorityError, type AuthorityErrorCode } from './error.ts';
 export {
   expectEncryptionKey,

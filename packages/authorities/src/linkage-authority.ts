@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import { CoerError, encode } from '@chrysalis/coer';
 import type { Random, Secret } from '@chrysalis/crypto';
 import {
@@ -184,20 +183,17 @@ async function makeChains(
   const range = { iMin: header.iMin, iMax: header.iMax, jMax };
   const chains: IndividualPlvResponseLinkageChain[] = [];
   for (let n = 0; n < numberOfFreshInd; n++) {
-    chains.push(freshChain(keys, range));
-    // A chain takes some hundred milliseconds; others wait for this thread too.
-    await setImmediate();
+    chains.push(await freshChain(keys, range));
   }
   for (const chainId of continuationsInd) {
-    chains.push(continueOrRefuse(() => continuedChain(keys, chainId, range)));
-    await setImmediate();
+    chains.push(await continueOrRefuse(() => continuedChain(keys, chainId, range)));
   }
   return chains;
 }
 
-function continueOrRefuse<T>(work: () => T): T {
+async function continueOrRefuse<T>(work: () => Promise<T>): Promise<T> {
   try {
-    return work();
+    return await work();
   } catch (error) {
     const isForeign =
       error instanceof Ieee1609Dot2Error ||

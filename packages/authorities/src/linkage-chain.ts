@@ -4,6 +4,7 @@
  * state, a LinkageChainId holds all that it needs to go on, and a chain that is continued has the values that one long
  * request would have given. The price is up to 65,535 hashes to reach a period, some 65 milliseconds at the very end.
  */
+import { setImmediate } from 'node:timers/promises';
 import { decode, encode } from '@chrysalis/coer';
 import {
   equalConstantTime,
@@ -46,10 +47,10 @@ export interface LinkageChainRange {
 }
 
 /** A chain with a new seed. */
-export function freshChain(
+export async function freshChain(
   keys: LinkageChainKeys,
   range: LinkageChainRange,
-): IndividualPlvResponseLinkageChain {
+): Promise<IndividualPlvResponseLinkageChain> {
   const seed = keys.random(SEED_OCTETS);
   const plaintext = encode(LinkageSeedAndLaId, { linkageSeed: seed, laId: keys.laId });
   const linkageChainId = encryptSymmetric(
@@ -58,7 +59,7 @@ export function freshChain(
     symmetricKeyId(keys.chainKey),
     keys.random,
   );
-  return { jMax: range.jMax, values: chainValues(keys, seed, range), linkageChainId };
+  return { jMax: range.jMax, values: await chainValues(keys, seed, range), linkageChainId };
 }
 
 /**
@@ -66,14 +67,14 @@ export function freshChain(
  *
  * @throws Ieee1609Dot2Error or CoerError when the id is not one of this LA's.
  */
-export function continuedChain(
+export async function continuedChain(
   keys: LinkageChainKeys,
   linkageChainId: LinkageChainId,
   range: LinkageChainRange,
-): IndividualPlvResponseLinkageChain {
+): Promise<IndividualPlvResponseLinkageChain> {
   return {
     jMax: range.jMax,
-    values: chainValues(keys, openChainId(keys, linkageChainId), range),
+    values: await chainValues(keys, openChainId(keys, linkageChainId), range),
     linkageChainId,
   };
 }
@@ -89,12 +90,12 @@ export function openChainId(keys: LinkageChainKeys, linkageChainId: LinkageChain
   return linkageSeed;
 }
 
-/** By i from iMin, then by j from 0. */
-function chainValues(
+/** By i from iMin, then by j from 0. Others get their turn after each period: a chain of three years takes a while. */
+async function chainValues(
   keys: LinkageChainKeys,
   seed0: Uint8Array,
   { iMin, iMax, jMax }: LinkageChainRange,
-): EncryptedIndividualPlv[][] {
+): Promise<EncryptedIndividualPlv[][]> {
   const keyId = symmetricKeyId(keys.sharedKey);
   const encrypt = (iValue: number) => (plv: Uint8Array) => ({
     version: 1,
@@ -111,6 +112,7 @@ function chainValues(
   for (let i = iMin; i <= iMax; i++) {
     values.push(preLinkageValues(keys.laId, seed, jMax).map(encrypt(i)));
     seed = nextLinkageSeed(keys.laId, seed);
+    await setImmediate();
   }
   return values;
 }

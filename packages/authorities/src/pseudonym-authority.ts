@@ -84,6 +84,7 @@ class InProcessPseudonymAuthority implements PseudonymAuthority {
   readonly #issuer: PseudonymIssuer;
   /** The RA that asked last, verified. There is hardly ever another. */
   #lastRa: VerifiedCertificate | undefined;
+  #isClosed = false;
 
   constructor(options: PseudonymAuthorityOptions, hostname: string, log: PseudonymLog) {
     this.#options = options;
@@ -102,6 +103,7 @@ class InProcessPseudonymAuthority implements PseudonymAuthority {
   }
 
   async requestCertificate(request: Uint8Array): Promise<Uint8Array> {
+    if (this.#isClosed) throw new AuthorityUnavailableError('expected a PCA that is open');
     const requestHash = sha256(request);
     try {
       return (await this.#log.find(requestHash)) ?? (await this.#certify(request, requestHash));
@@ -117,6 +119,7 @@ class InProcessPseudonymAuthority implements PseudonymAuthority {
   }
 
   close(): Promise<void> {
+    this.#isClosed = true;
     return this.#log.close();
   }
 

@@ -119,8 +119,7 @@ export function plvRequest(wish: PlvWish = {}): Uint8Array {
       },
     },
   });
-  const generationTime =
-    'generationTime' in wish ? wish.generationTime : BigInt(NOW) * 1_000_000n;
+  const generationTime = 'generationTime' in wish ? wish.generationTime : BigInt(NOW) * 1_000_000n;
   return signMessage(payload, scms.ra.certificate, scms.ra.signingKey, {
     ...(generationTime !== undefined && { generationTime }),
   });
@@ -150,7 +149,11 @@ export async function plvsOf(
 
 /** A request for one pseudonym certificate with fresh keys and values. */
 export async function pseudonymInfo(
-  more: Partial<PseudonymCertRequestInfo> & { i?: number; signing?: Point; encryption?: Point } = {},
+  more: Partial<PseudonymCertRequestInfo> & {
+    i?: number;
+    signing?: Point;
+    encryption?: Point;
+  } = {},
 ): Promise<PseudonymCertRequestInfo> {
   const { i = CURRENT_I, signing, encryption, ...rest } = more;
   const fresh = () => PrivateKey.generate(systemRandom).publicPoint;

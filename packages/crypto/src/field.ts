@@ -34,9 +34,11 @@ export function writeFieldElement(value: bigint, octets: Uint8Array, offset: num
   view.setBigUint64(24, BigInt.asUintN(64, value));
 }
 
-/** Leading bits and cofactors small enough that all sums below stay exact in a double (2^53). */
+/**
+ * Few enough for exact doubles: Euclid's steps keep |d|·x + |b|·y and |c|·x + |a|·y at the numbers
+ * that they began with, so that neither a cofactor nor a product below ever reaches 2^53.
+ */
 const LEADING_BITS = 52;
-const COFACTOR_LIMIT = 2 ** 50;
 
 /**
  * The inverse of `value` modulo p, for a value in 1..p-1.
@@ -88,12 +90,7 @@ function leadingSteps(
     if (quotient !== Math.floor((x + b) / (y + d))) {
       break;
     }
-    const nextC = a - quotient * c;
-    const nextD = b - quotient * d;
-    if (Math.abs(nextC) > COFACTOR_LIMIT || Math.abs(nextD) > COFACTOR_LIMIT) {
-      break;
-    }
-    [a, b, c, d] = [c, d, nextC, nextD];
+    [a, b, c, d] = [c, d, a - quotient * c, b - quotient * d];
     [x, y] = [y, x - quotient * y];
   }
   return b === 0 ? undefined : [BigInt(a), BigInt(b), BigInt(c), BigInt(d)];

@@ -139,6 +139,18 @@ suite('ECIES', () => {
     }
   });
 
+  test('a wrapped key of another length fails, even with a right tag', () => {
+    const recipient = PrivateKey.fromScalar(fromInteger(7n));
+    for (const length of [0, 1, 15, 17, 32]) {
+      const key = new Uint8Array(length);
+      const wrapped = wrapByTheBook(recipient.publicPoint, key, SHA256_EMPTY, 5n);
+      assert.throws(
+        () => eciesUnwrap(recipient, wrapped, SHA256_EMPTY),
+        cryptoError('decryption-failed'),
+      );
+    }
+  });
+
   test('c and t of other lengths fail, also where the octets they have are right', () => {
     const recipient = PrivateKey.fromScalar(fromInteger(7n));
     const good = eciesWrap(recipient.publicPoint, new Uint8Array(16), SHA256_EMPTY, systemRandom);

@@ -56,7 +56,7 @@ export function makeEnrollmentRequest(
             validityPeriod: { start: time, duration: { type: 'years', value: years } },
             region: {
               type: 'identifiedRegion',
-              value: countries.map((country) => ({ type: 'countryOnly', value: country })),
+              value: countries.map((value) => ({ type: 'countryOnly' as const, value })),
             },
             certRequestPermissions: [
               {
@@ -65,7 +65,7 @@ export function makeEnrollmentRequest(
                   value: psids.map((psid) => ({
                     psid,
                     // The one SSP of length zero: no rights beyond the application's default ones.
-                    sspRange: { type: 'opaque', value: [new Uint8Array(0)] },
+                    sspRange: { type: 'opaque' as const, value: [new Uint8Array(0)] },
                   })),
                 },
                 minChainDepth: 0,

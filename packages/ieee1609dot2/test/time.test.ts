@@ -28,7 +28,7 @@ const INSTANTS: readonly [string, number][] = [
   // The start of i-period 0 (CAMP pca-ra.asn): 04:00 US Eastern time.
   ['2015-01-06T09:00:00Z', 347_619_603],
   // A public sample transcript of CAMP 1.2.2 and a recorded device of today.
-  ['2017-10-10T15:48:55Z', 434_735_340],
+  ['2017-10-10T15:18:55Z', 434_733_540],
   ['2026-11-21T21:07:52Z', 722_380_077],
 ];
 

@@ -6,9 +6,6 @@ export function batchKey(i: number, requestHash: Uint8Array): string {
   return `${i}/${formatHex(requestHash)}.zip`;
 }
 
-/** Fixed, so that the same certificates always make the same file. ZIP has no zone: this is 1980-01-01 anywhere. */
-const MODIFIED = new Date(1980, 0, 1);
-
 /**
  * The zip of one i-period: flat, stored, entries `<I>_<J>` in upper-case hex in the order of j (section 1.5).
  *
@@ -16,5 +13,7 @@ const MODIFIED = new Date(1980, 0, 1);
  */
 export function zipBatch(i: number, responses: readonly Uint8Array[]): Uint8Array {
   const entries = responses.map((octets, j) => [formatEntryName(i, j), octets] as const);
-  return zipSync(Object.fromEntries(entries), { level: 0, mtime: MODIFIED });
+  // Fixed, so that the same certificates always make the same file. ZIP knows no time zone: midnight where we are.
+  const mtime = new Date(1980, 0, 1);
+  return zipSync(Object.fromEntries(entries), { level: 0, mtime });
 }

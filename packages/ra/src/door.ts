@@ -49,5 +49,5 @@ export class Door {
 
 /** Text that is safe in a header: messages may quote what a stranger sent. */
 function headerText(text: string): string {
-  return text.replaceAll(/[^\x20-\x7e]+/g, ' ').slice(0, MAX_MESSAGE);
+  return text.replaceAll(/[^\x21-\x7e]+/g, ' ').slice(0, MAX_MESSAGE);
 }

@@ -30,13 +30,26 @@ export class PipelineStore {
     this.#writes = new GroupCommit(database);
   }
 
-  /** The active device that lacks the nearest period below `horizon`: nearest weeks first, oldest device first. */
-  nextToExpand(horizon: number): Promise<Device | undefined> {
+  /**
+   * The device that lacks the nearest period up to `last`: nearest weeks first, oldest device first. Not one whose
+   * enrollment certificate ends before, nor one that is blacklisted.
+   */
+  nextToExpand(last: number): Promise<Device | undefined> {
     return this.#database.query
       .selectFrom('device')
       .selectAll()
       .where('status', '=', 'active')
-      .where('expanded_through', '<', horizon)
+      .where('expanded_through', '<', last)
+      .whereRef('expanded_through', '<', 'last_i')
+      .where(({ not, exists, selectFrom }) =>
+        not(
+          exists(
+            selectFrom('blacklist')
+              .select('added_at')
+              .whereRef('blacklist.enrollment_hash', '=', 'device.enrollment_hash'),
+          ),
+        ),
+      )
       .orderBy('expanded_through')
       .orderBy('id')
       .limit(1)
@@ -305,10 +318,23 @@ export class PipelineStore {
     return row?.value;
   }
 
-  /** Forgets a period that is over: its index of requests, and that its objects are gone. */
+  /**
+   * Forgets a period that is over: its index of requests, and whatever was still on its way. Devices that lag behind,
+   * after an outage, go on with the period after it.
+   */
   async dropPeriod(i: number): Promise<void> {
     await this.#writes.run(async (query) => {
       await query.executeQuery(CompiledQuery.raw(`drop table if exists ${hpcrTable(i)}`));
+      for (const table of ['pca_request', 'pre_linkage', 'filed'] as const) {
+        await query.deleteFrom(table).where('i', '<=', i).execute();
+      }
+      for (const column of ['filed_through', 'expanded_through', 'linked_through'] as const) {
+        await query
+          .updateTable('device')
+          .set({ [column]: i })
+          .where(column, '<', i)
+          .execute();
+      }
       await query
         .insertInto('setting')
         .values({ name: 'dropped_through', value: i })

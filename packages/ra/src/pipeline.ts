@@ -1,10 +1,9 @@
 import { CryptoError } from '@chrysalis/crypto';
 import { timeOf } from '@chrysalis/scms';
 import { batchKey, zipBatch } from './batch-file.ts';
-import type { Blacklist } from './blacklist.ts';
 import type { Device } from './device-registry.ts';
 import { composeRequests } from './expand.ts';
-import { lastPeriod } from './horizon.ts';
+import { lastPeriodOfAll, skipsShuffle } from './horizon.ts';
 import { requestLinkageValues } from './linkage-conversation.ts';
 import type { RaOptions } from './options.ts';
 import { checkReply } from './pca-conversation.ts';
@@ -34,7 +33,6 @@ const FILE_AT_ONCE = 64;
 export class Pipeline {
   readonly #options: RaOptions;
   readonly #store: PipelineStore;
-  readonly #blacklist: Blacklist;
   #stopping = false;
   #wake: (() => void) | undefined;
   #awake = true;
@@ -43,10 +41,9 @@ export class Pipeline {
   #linkageRetryAt = 0;
   #linkageFailures = 0;
 
-  constructor(options: RaOptions, blacklist: Blacklist) {
+  constructor(options: RaOptions) {
     this.#options = options;
     this.#store = new PipelineStore(options.database);
-    this.#blacklist = blacklist;
   }
 
   start(): void {
@@ -94,22 +91,17 @@ export class Pipeline {
   }
 
   async #expandNext(): Promise<boolean> {
-    const { iPeriod, policy, clock, log } = this.#options;
+    const { clock, log } = this.#options;
     const now = timeOf(clock);
     if (now < this.#linkageRetryAt || (await this.#store.countWaiting()) >= MAX_WAITING)
       return false;
-    const device = await this.#store.nextToExpand(iPeriod.at(now) + policy.weeksAhead - 1);
+    const last = lastPeriodOfAll(this.#options, now);
+    const device = await this.#store.nextToExpand(last);
     if (!device) return false;
-    const last = lastPeriod(device, this.#options, now);
-    const i = Math.max(device.expanded_through + 1, Math.min(iPeriod.at(now), last));
-    if (i > last || (await this.#blacklist.has(device.enrollment_hash))) {
-      // Nothing more will be made for it unless it registers anew.
-      await this.#store.markFailed(device.id);
-      log.warn({ deviceId: device.id, i }, 'generation stopped for a device');
-      return true;
-    }
+    const i = device.expanded_through + 1;
     try {
-      if (i > device.linked_through) await this.#fetchLinkage(device, i, last);
+      if (i > device.linked_through)
+        await this.#fetchLinkage(device, i, Math.min(last, device.last_i));
       else await this.#expand(device, i);
       this.#linkageFailures = 0;
     } catch (error) {
@@ -143,9 +135,7 @@ export class Pipeline {
     if (!linkage) throw new RangeError(`expected pre-linkage values of period ${i}`);
     const { la1_values, la2_values } = linkage;
     const requests = composeRequests(device, i, la1_values, la2_values, this.#options);
-    // Only the first supply of a device may skip the shuffle: what is added each week is mixed with others'.
-    const isInitial = device.filed_through < device.first_i + policy.weeksAhead - 1;
-    const released = isInitial && policy.shuffleInitial === 'immediate';
+    const released = skipsShuffle(device, i, policy);
     await this.#store.addRequests(device, i, requests, timeOf(clock), released, random);
   }
 

@@ -15,6 +15,7 @@ import {
 } from '@chrysalis/scms';
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
 import type { Device, DeviceRegistry, NewDevice } from './device-registry.ts';
+import { lastPeriodWithin } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import { permissionsOf } from './permissions-of-enrollment.ts';
 import { Refusal } from './refusal.ts';
@@ -139,6 +140,7 @@ export class Provisioning {
       available_at: availableAt,
       status: 'active',
       first_i: firstI,
+      last_i: lastPeriodWithin(enrollment, iPeriod),
       linked_through: firstI - 1,
       expanded_through: firstI - 1,
       filed_through: firstI - 1,

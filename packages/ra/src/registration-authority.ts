@@ -15,6 +15,8 @@ export interface RegistrationAuthority {
   readonly url: string;
   readonly port: number;
   readonly blacklist: Blacklist;
+  /** Lets the pipeline look again what is due: for whoever has stepped the clock. */
+  wake(): void;
   /** Answers what has arrived, ends the pipeline after its step, and listens no more. The caller closes the stores. */
   close(): Promise<void>;
 }
@@ -26,7 +28,7 @@ export async function startRegistrationAuthority(
   const blacklist = new Blacklist(options.database);
   const registry = new DeviceRegistry(options.database);
   const authenticator = new Authenticator(options, blacklist, registry);
-  const pipeline = new Pipeline(options, blacklist);
+  const pipeline = new Pipeline(options);
   const door = new Door(options.errorDetail, options.log);
   let port = options.listen.port;
   const publicUrl = () => options.publicUrl ?? `https://${options.identity.hostname}:${port}`;
@@ -51,6 +53,7 @@ export async function startRegistrationAuthority(
     url: publicUrl(),
     port,
     blacklist,
+    wake: () => pipeline.wake(),
     async close() {
       await app.close();
       await pipeline.stop();

@@ -32,6 +32,8 @@ export interface DeviceTable {
   readonly status: 'active' | 'failed';
   /** The first i-period of this device. */
   readonly first_i: number;
+  /** The last i-period whose first second its enrollment certificate is valid in. */
+  readonly last_i: number;
   /** Pre-linkage values are here, or used, through this period. */
   readonly linked_through: number;
   /** PCA requests were made through this period. */
@@ -118,6 +120,7 @@ export const RA_MIGRATIONS: readonly Migration[] = [
         available_at integer not null,
         status text not null,
         first_i integer not null,
+        last_i integer not null,
         linked_through integer not null,
         expanded_through integer not null,
         filed_through integer not null,

@@ -1,0 +1,80 @@
+import type { EeErrorCode, Progress } from '@chrysalis/ee';
+import { formatTime32 } from '@chrysalis/ieee1609dot2';
+import { formatHex } from '@chrysalis/scms';
+import type { TextOutput } from './context.ts';
+
+/** A wait writes a line when it begins, and one for each so many milliseconds after it. */
+const WAIT_LINE_MS = 60_000;
+
+/** What a device tells, as lines. */
+export class ProgressLines {
+  readonly #output: TextOutput;
+  #nextWaitLineMs = Infinity;
+
+  constructor(output: TextOutput) {
+    this.#output = output;
+  }
+
+  write(progress: Progress): void {
+    if (progress.type === 'waiting') {
+      if (progress.remainingMs > this.#nextWaitLineMs) return;
+      this.#nextWaitLineMs = progress.remainingMs - WAIT_LINE_MS;
+    } else {
+      this.#nextWaitLineMs = Infinity;
+    }
+    this.#output.write(`chrysalis: ${lineOf(progress)}\n`);
+  }
+}
+
+function lineOf(progress: Progress): string {
+  switch (progress.type) {
+    case 'prepared':
+      return progress.resumed
+        ? `taking up request ${formatHex(progress.requestHash)}`
+        : `request ${formatHex(progress.requestHash)}: keys and body are on disk`;
+    case 'renewed':
+      return `refused, perhaps as too old: the same keys in request ${formatHex(progress.requestHash)}`;
+    case 'acknowledged':
+      return `acknowledged: first batch at ${formatTime32(progress.certDLTime)}`;
+    case 'waiting':
+      return `waiting until ${formatTime32(progress.until)}, ${seconds(progress.remainingMs)} s`;
+    case 'retry':
+      return `${progress.reason.message}; again in ${seconds(progress.pauseMs)} s`;
+    case 'downloaded':
+      return `batch ${hex(progress.i)}: ${progress.octets} octets`;
+    case 'opened':
+      return progress.failures === 0
+        ? `batch ${hex(progress.i)}: ${progress.certificates} certificates, all verified`
+        : `batch ${hex(progress.i)}: ${progress.certificates} certificates, ${progress.failures} did not open`;
+    case 'end':
+      return `batch ${hex(progress.i)}: the RA has none yet`;
+  }
+}
+
+/** What a user can do about an error of the SDK. */
+export function hintOf(code: EeErrorCode): string | undefined {
+  return HINTS[code];
+}
+
+const HINTS: Partial<Record<EeErrorCode, string>> = {
+  'profile-missing': 'name one with --profile, or make one: chrysalis ee bootstrap --new',
+  'profile-locked': 'wait for it, or stop it; the lock of a process that is gone frees itself',
+  'profile-exists': 'use another --profile for another device',
+  'not-bootstrapped': 'chrysalis ee bootstrap --new, then chrysalis enroll, then --bundle',
+  'not-acknowledged': 'chrysalis ee request',
+  'key-mismatch': 'the bundle answers the request of another profile',
+  tls: 'nothing was sent; check --ra, the X.509 root of the bundle and the clock of this machine',
+  unreachable: 'nothing was sent; is the RA running, and is --ra right?',
+  interrupted: 'the profile has kept what was done; run the same command again',
+  timeout: 'the profile has kept what was done; run the same command again',
+  refused: 'the profile has kept what was done; try later, and check the clock of this machine',
+  'invalid-ack': 'the keys are kept; this may not be the RA of the bundle',
+};
+
+function seconds(ms: number): number {
+  return Math.ceil(ms / 1000);
+}
+
+function hex(i: number): string {
+  return i.toString(16).toUpperCase();
+}
