@@ -248,7 +248,7 @@ function grantValidity(
   }
   const latest = Math.min(endOfValidity(own), start + durationSeconds(maxDuration));
   const granted = endOfValidity(asked) <= latest ? duration : cutDuration(duration, latest - start);
-  if (start + durationSeconds(granted) <= timeOf(clock)) {
+  if (granted.value === 0 || start + durationSeconds(granted) <= timeOf(clock)) {
     const message = `expected an end in the future, saw ${formatPeriod(start, granted)}`;
     throw new EnrollmentRefusal('ecaInvalidValidityPeriod', message);
   }

@@ -1,5 +1,5 @@
 /** `chrysalis ee`: act as a device, through the End Entity SDK. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { PrivateKey } from '@chrysalis/crypto';
 import {

@@ -1,0 +1,318 @@
+import { decode, encode } from '@chrysalis/coer';
+import {
+  cocoonPoints,
+  Expansion,
+  type Point,
+  PrivateKey,
+  type Random,
+  systemRandom,
+} from '@chrysalis/crypto';
+import {
+  type Certificate,
+  type CertificateContent,
+  decrypterOf,
+  EE_TYPE_APP,
+  EE_TYPE_ENROL,
+  encryptForKey,
+  fromPoint,
+  hashCertificate,
+  hashedId8,
+  Ieee1609Dot2Data,
+  type Issuer,
+  issueExplicit,
+  issueImplicit,
+  type PsidGroupPermissions,
+  type Time32,
+  toPoint,
+} from '@chrysalis/ieee1609dot2';
+import {
+  decodeSigned,
+  decodeSignedRequest,
+  formatEntryName,
+  I_PERIOD_EPOCH,
+  I_PERIOD_LENGTH_SEC,
+  openSecured,
+  PlaintextCertificateResponse,
+  type PseudonymRequest,
+  requestHash,
+  ScmsPdu122,
+  SignedCertificateRequest122,
+  signMessage,
+  ToBeSignedEncryptedCertificateResponse,
+} from '@chrysalis/scms';
+import { zipSync } from 'fflate';
+import type { BundleFiles } from '../src/index.ts';
+
+/** 2026-11-24: i-period 619 begins at 09:00:00 UTC, this is a while into it. */
+export const NOW: Time32 = I_PERIOD_EPOCH + 619 * I_PERIOD_LENGTH_SEC + 3600;
+export const CURRENT_I = 619;
+
+const CERTIFICATE_HOURS = 169;
+
+type Authority = Issuer & { readonly given: Certificate };
+
+/** A throw-away SCMS: root, ICA, ECA, PCA and RA, whose keys tests use as they like. */
+export interface MockScms {
+  readonly root: Authority;
+  readonly ica: Authority;
+  readonly eca: Authority;
+  readonly pca: Authority;
+  readonly ra: Authority;
+  /** The key of the RA certificate's encryptionKey. */
+  readonly raEncryption: PrivateKey;
+}
+
+export interface MockScmsOptions {
+  readonly start?: Time32;
+  readonly years?: number;
+}
+
+export function createMockScms({
+  start = NOW - 86_400,
+  years = 20,
+}: MockScmsOptions = {}): MockScms {
+  const content = (name: string, issue: readonly PsidGroupPermissions[]): CertificateContent => ({
+    id: { type: 'name', value: name },
+    cracaId: new Uint8Array(3),
+    crlSeries: 2,
+    validityPeriod: { start, duration: { type: 'years', value: years } },
+    appPermissions: [{ psid: 0x23 }],
+    ...(issue.length > 0 && { certIssuePermissions: issue }),
+  });
+  const authority = (given: Certificate, key: PrivateKey): Authority => ({
+    certificate: hashCertificate(given),
+    key,
+    given,
+  });
+  const issued = (from: Authority, body: CertificateContent): Authority => {
+    const key = PrivateKey.generate(systemRandom);
+    return authority(issueExplicit(body, key.publicPoint, from), key);
+  };
+  const rootKey = PrivateKey.generate(systemRandom);
+  const everyone = EE_TYPE_APP | EE_TYPE_ENROL;
+  const rootContent = content('root.test', [issue(3, -1, everyone), management(everyone)]);
+  const root = authority(
+    issueExplicit(rootContent, rootKey.publicPoint, { self: rootKey }),
+    rootKey,
+  );
+  const ica = issued(root, content('ica.test', [issue(2, 0, everyone), management(everyone)]));
+  const raEncryption = PrivateKey.generate(systemRandom);
+  return {
+    root,
+    ica,
+    eca: issued(ica, content('eca.test', [issue(1, 0, EE_TYPE_ENROL)])),
+    pca: issued(ica, content('pca.test', [issue(1, 0, EE_TYPE_APP)])),
+    ra: issued(ica, {
+      ...content('ra.test', []),
+      encryptionKey: {
+        supportedSymmAlg: 'aes128Ccm',
+        publicKey: { type: 'eciesNistP256', value: fromPoint(raEncryption.publicPoint) },
+      },
+    }),
+    raEncryption,
+  };
+}
+
+/** Every application, at one depth. */
+function issue(
+  minChainDepth: number,
+  chainDepthRange: number,
+  eeType: number,
+): PsidGroupPermissions {
+  const subjectPermissions = { type: 'all', value: null } as const;
+  return { subjectPermissions, minChainDepth, chainDepthRange, eeType: Uint8Array.of(eeType) };
+}
+
+/** Security management, at any depth: the authorities' own application. */
+function management(eeType: number): PsidGroupPermissions {
+  return {
+    subjectPermissions: { type: 'explicit', value: [{ psid: 0x23 }] },
+    minChainDepth: 1,
+    chainDepthRange: -1,
+    eeType: Uint8Array.of(eeType),
+  };
+}
+
+export interface EnrollOptions {
+  readonly raUrl?: string;
+  readonly x509Root?: string;
+  /** Signs the response instead of the ECA. */
+  readonly signer?: Authority;
+  readonly requestHash?: Uint8Array;
+}
+
+/** The bundle that answers an enrollment request, in the layout of `chrysalis enroll`. */
+export function enroll(
+  scms: MockScms,
+  request: Uint8Array,
+  options: EnrollOptions = {},
+): BundleFiles {
+  const { eca } = scms;
+  const { raUrl = 'https://localhost:8892', x509Root = '', signer = eca } = options;
+  const signed = decode(SignedCertificateRequest122, decodeSigned(request));
+  const { content } = signed.tbsRequest.value;
+  if (content.type !== 'ecaEe' || content.value.type !== 'eeEcaCertRequest') {
+    throw new TypeError(`expected an enrollment request, saw ${content.type}`);
+  }
+  const { verifyKeyIndicator, ...wishes } = content.value.value.tbsData;
+  if (verifyKeyIndicator.type !== 'verificationKey') throw new TypeError('expected a key');
+  const { value: key } = verifyKeyIndicator;
+  if (key.type !== 'ecdsaNistP256') throw new TypeError('expected a key on P-256');
+  const { certificate, reconstructionValue } = issueImplicit(
+    wishes,
+    toPoint(key.value),
+    eca,
+    systemRandom,
+  );
+  const response = encode(ScmsPdu122, {
+    version: 1,
+    content: {
+      type: 'ecaEe',
+      value: {
+        type: 'ecaEeCertResponse',
+        value: {
+          version: 1,
+          requestHash: options.requestHash ?? requestHash(request),
+          ecaCert: eca.given,
+          enrollmentCert: certificate,
+          privKeyReconstruction: reconstructionValue,
+        },
+      },
+    },
+  });
+  const names = ['root', 'ica', 'eca', 'pca', 'ra'] as const;
+  const text = (value: string) => new TextEncoder().encode(value);
+  const iPeriod = { epoch: I_PERIOD_EPOCH, lengthSec: I_PERIOD_LENGTH_SEC };
+  return new Map([
+    ...names.map((name) => [`certificates/${name}.oer`, scms[name].given.octets] as const),
+    ['x509-root.pem', text(x509Root)],
+    [
+      'SignedEeEnrollmentCertResponse.oer',
+      signMessage(response, signer.certificate, signer.key, { signerIdentifier: 'certificate' }),
+    ],
+    ['bootstrap.json', text(JSON.stringify({ format: 1, raUrl, iPeriod }))],
+  ]);
+}
+
+/** What the RA reads in a body or, decoded from Base64, in a Download-Req. */
+export function openAsRa(scms: MockScms, octets: Uint8Array) {
+  const signed = openSecured(octets, scms.ra.certificate, decrypterOf(scms.raEncryption));
+  return decodeSignedRequest(decodeSigned(signed), ['1.2.2']).request;
+}
+
+export interface AckOptions {
+  readonly certDLTime?: Time32;
+  readonly certDLURL?: string;
+  readonly requestHash?: Uint8Array;
+  readonly signer?: Authority;
+}
+
+export function acknowledge(scms: MockScms, body: Uint8Array, options: AckOptions = {}) {
+  const { signer = scms.ra } = options;
+  const pdu = encode(ScmsPdu122, {
+    version: 1,
+    content: {
+      type: 'eeRa',
+      value: {
+        type: 'raEePseudonymCertProvisioningAck',
+        value: {
+          version: 1,
+          requestHash: options.requestHash ?? requestHash(body),
+          reply: {
+            type: 'ack',
+            value: {
+              certDLTime: options.certDLTime ?? NOW,
+              certDLURL: options.certDLURL ?? 'https://localhost:8892/download/batch',
+            },
+          },
+        },
+      },
+    },
+  });
+  return signMessage(pdu, signer.certificate, signer.key);
+}
+
+export interface ResponseOptions {
+  readonly iCert?: number;
+  readonly start?: Time32;
+  /** Signs the response; the PCA. */
+  readonly signer?: Authority;
+  /** Issues the certificate; the PCA. */
+  readonly issuer?: Authority;
+  readonly random?: Random;
+}
+
+/** One certificate response, as the PCA makes it for the cocoon keys of (i, j). */
+export function certificateResponse(
+  scms: MockScms,
+  i: number,
+  cocoon: { readonly verify: Point; readonly respEnc: Point },
+  options: ResponseOptions = {},
+): Uint8Array {
+  const { signer = scms.pca, issuer = scms.pca, random = systemRandom } = options;
+  const start = options.start ?? I_PERIOD_EPOCH + i * I_PERIOD_LENGTH_SEC;
+  const duration = { type: 'hours', value: CERTIFICATE_HOURS } as const;
+  const linkageData = { iCert: options.iCert ?? i, linkageValue: random(9) };
+  const { certificate, reconstructionValue } = issueImplicit(
+    {
+      id: { type: 'linkageData', value: linkageData },
+      cracaId: new Uint8Array(3),
+      crlSeries: 1,
+      validityPeriod: { start, duration },
+      appPermissions: [{ psid: 0x20 }],
+    },
+    cocoon.verify,
+    issuer,
+    random,
+  );
+  const plaintext = encode(PlaintextCertificateResponse, {
+    type: 'implicitButterfly',
+    value: { certificate, privKeyReconstructionS: reconstructionValue },
+  });
+  const inner = encode(Ieee1609Dot2Data, {
+    protocolVersion: 3,
+    content: { type: 'unsecuredData', value: plaintext },
+  });
+  const recipientId = hashedId8(scms.ra.certificate.hash);
+  const encrypted = encryptForKey(inner, cocoon.respEnc, recipientId, random);
+  const response = encode(ToBeSignedEncryptedCertificateResponse, {
+    psidSsp: [{ psid: 0x23 }],
+    expiration: start,
+    lifetime: duration,
+    encryptedCert: decode(Ieee1609Dot2Data, encrypted),
+  });
+  return signMessage(response, signer.certificate, signer.key);
+}
+
+/** The batch of a period as entries of a zip. */
+export function batchEntries(
+  scms: MockScms,
+  request: Pick<PseudonymRequest, 'verifyKeyInfo' | 'respEncKeyInfo'>,
+  i: number,
+  count: number,
+): Record<string, Uint8Array> {
+  const { verifyKeyInfo, respEncKeyInfo } = request;
+  const verify = cocoonPoints(
+    toPoint(verifyKeyInfo.seedKey),
+    new Expansion(verifyKeyInfo.expansion, 'signing'),
+    i,
+    count,
+  );
+  const respEnc = cocoonPoints(
+    toPoint(respEncKeyInfo.seedKey),
+    new Expansion(respEncKeyInfo.expansion, 'encryption'),
+    i,
+    count,
+  );
+  return Object.fromEntries(
+    verify.map((point, j) => [
+      formatEntryName(i, j),
+      certificateResponse(scms, i, { verify: point, respEnc: respEnc[j]! }),
+    ]),
+  );
+}
+
+/** A zip that is the same each time it is made of the same entries. */
+export function zipOf(entries: Record<string, Uint8Array>): Uint8Array {
+  return zipSync(entries, { level: 0, mtime: '1980-01-01' });
+}
