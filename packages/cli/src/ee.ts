@@ -273,6 +273,8 @@ function action<O extends CommonOptions>(
     try {
       await work(context, command.optsWithGlobals<O>(), String(given[0]));
     } catch (cause) {
+      // Ctrl-C: `main` knows the signal's own error, and what exit status it has.
+      if (cause instanceof EeError && cause.code === 'aborted') context.signal.throwIfAborted();
       if (!(cause instanceof EeError) && !(cause instanceof ScmsDataError)) throw cause;
       const hint = cause instanceof EeError ? hintOf(cause.code) : undefined;
       throw new CliError(cause.message, { ...(hint !== undefined && { hint }), cause });

@@ -51,7 +51,11 @@ export function fixedRandom(seed: string): Random {
 
 /** A key that belongs to a name and signs without randomness. */
 export function keyOf(name: string): PrivateKey {
-  const key = PrivateKey.generate(fixedRandom(name));
+  return withoutRandomness(PrivateKey.generate(fixedRandom(name)));
+}
+
+/** The same key with noble as its signer. */
+export function withoutRandomness(key: PrivateKey): PrivateKey {
   key.sign = (message) => {
     const signature = p256.sign(message, key.scalar().reveal(), { lowS: false });
     return { r: signature.slice(0, 32), s: signature.slice(32) };

@@ -22,6 +22,8 @@ const RETRY_LAST_SEC = 3600;
 const KEEP_SEC = 3600;
 /** The longest sleep, so that a clock that was set is noticed. */
 const MAX_SLEEP_MS = 60_000;
+/** Pause after a fault of ours. */
+const AFTER_FAULT_MS = 1000;
 /** Batches looked for at a time. */
 const FILE_AT_ONCE = 64;
 
@@ -65,18 +67,16 @@ export class Pipeline {
 
   async #run(): Promise<void> {
     while (!this.#stopping) {
-      this.#awake = false;
-      let busy = true;
       try {
-        busy = await this.#step();
+        this.#awake = false;
+        if (await this.#step()) await yieldToDevices();
+        else await this.#sleepUnlessWoken(await this.#untilNext());
       } catch (error) {
         // Ours, not a peer's: the disk is full, or a bug. The rows are as they were; try again later.
         this.#options.log.error({ err: error }, 'pipeline step failed');
-        await this.#sleep(RETRY_FIRST_SEC * 1000);
-        continue;
+        this.#awake = false;
+        await this.#sleepUnlessWoken(AFTER_FAULT_MS);
       }
-      if (!busy && !this.#awake) await this.#sleep(await this.#untilNext());
-      else await yieldToDevices();
     }
   }
 
@@ -214,17 +214,15 @@ export class Pipeline {
     return Math.min(MAX_SLEEP_MS, Math.max(100, (next - now) * 1000));
   }
 
-  #sleep(milliseconds: number): Promise<void> {
-    if (this.#stopping) return Promise.resolve();
+  #sleepUnlessWoken(milliseconds: number): Promise<void> {
+    if (this.#stopping || this.#awake) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(done, milliseconds);
-      const self = this;
-      function done(): void {
+      const timer = setTimeout(resolve, milliseconds);
+      this.#wake = () => {
         clearTimeout(timer);
-        self.#wake = undefined;
+        this.#wake = undefined;
         resolve();
-      }
-      this.#wake = done;
+      };
     });
   }
 }

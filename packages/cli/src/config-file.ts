@@ -1,0 +1,107 @@
+/** The text of a chrysalis.toml: what `init` writes, each key with its meaning. */
+import { I_PERIOD_EPOCH, I_PERIOD_LENGTH_SEC } from '@chrysalis/scms';
+import { STATE_FILES } from './state-directory.ts';
+
+export interface ConfigFileOptions {
+  readonly host: string;
+  readonly listen: string;
+  readonly port: number;
+  readonly weeksAhead: number;
+  readonly pcaHostname: string;
+  readonly la1Hostname: string;
+  readonly la2Hostname: string;
+}
+
+/** Every key of the schema, those that have a default included, so that the file is the reference. */
+export function configFileText(options: ConfigFileOptions): string {
+  const { host, listen, port, weeksAhead, pcaHostname, la1Hostname, la2Hostname } = options;
+  return `# The configuration of a Chrysalis Registration Authority. Relative paths start at this file.
+# This one was made by \`chrysalis init\`: an SCMS for development and test, all of whose keys lie in authorities/.
+# For another PKI, point the paths at its files. IEEE 1609.2 certificates are COER; keys are 64 hex digits or 32
+# octets, mode 600.
+
+[ra]
+# The name of the RA: in its certificate, in the URLs that devices are given, in the TLS certificate.
+host = ${quote(host)}
+# The address to listen on; "0.0.0.0" for all of this machine.
+listen = ${quote(listen)}
+# CAMP's port of RA services. 0 takes one that is free.
+port = ${port}
+# Where devices reach the RA, when that is not https://<host>:<port>, as behind a location obscurer proxy.
+# public-url = "https://ra.example.com:8892"
+# TLS: the server's certificate chain and key, PEM. Devices trust trust.x509-root.
+tls-cert = ${quote(STATE_FILES.tlsCertificate)}
+tls-key = ${quote(STATE_FILES.tlsKey)}
+# The RA's IEEE 1609.2 certificate and the keys that belong to it.
+certificate = "ra/certificate.oer"
+signing-key = "ra/signing.key"
+encryption-key = "ra/encryption.key"
+# How many seconds the time in a device's request may lie from ours, on either side (SCMS-1203).
+client-signature-ttl-sec = 5
+# "production": every error is status 500 and says nothing. "qa": codes and reasons in headers, for testing devices.
+error-detail = "production"
+# The release of ee-ra.asn that devices speak: "1.2.2", "1.2.4", or "auto" to take both.
+dialect = "auto"
+
+[trust]
+# IEEE 1609.2 root certificates, and the certificates between them and the authorities.
+roots = ["authorities/root/certificate.oer"]
+intermediates = ["authorities/ica/certificate.oer"]
+# The ECAs whose devices this RA serves; those of others are turned away.
+ecas = ["authorities/eca/certificate.oer"]
+# The X.509 root that devices get at enrollment, to know the RA's TLS certificate by.
+x509-root = ${quote(STATE_FILES.x509Root)}
+
+# The authorities behind the RA. "in-process" runs the test authority of authorities/<name> inside the RA: no
+# separation of knowledge, never for production.
+[pca]
+mode = "in-process"
+certificate = "authorities/pca/certificate.oer"
+hostname = ${quote(pcaHostname)}
+
+[la1]
+mode = "in-process"
+certificate = "authorities/la1/certificate.oer"
+hostname = ${quote(la1Hostname)}
+
+[la2]
+mode = "in-process"
+certificate = "authorities/la2/certificate.oer"
+hostname = ${quote(la2Hostname)}
+
+[certificates]
+# Pseudonym certificates of a device in each i-period, all valid at once. CAMP's minimum is 20.
+per-period = 20
+# How many i-periods are kept ready, the current one included. 156 are CAMP's three years.
+weeks-ahead = ${weeksAhead}
+
+[shuffle]
+# Requests of many devices are mixed before they go to the PCA, so that it cannot tell which belong to one device:
+# they leave when this many wait,
+threshold = 1000
+# or when the oldest has waited this long.
+max-age-hours = 48
+# The first certificates of a new device. "pooled": as all others. "immediate": at once, which shows the PCA that
+# they belong to one device. FOR DEVELOPMENT AND TEST ONLY: set it to "pooled" for production.
+initial = "immediate"
+
+[iperiod]
+# The start of i-period 0 in TAI seconds since 2004-01-01: 04:00 US Eastern on Tuesday, 2015-01-06.
+epoch = ${I_PERIOD_EPOCH}
+# One week.
+length-sec = ${I_PERIOD_LENGTH_SEC}
+
+[store]
+# The database: sqlite:PATH.
+url = "sqlite:ra/chrysalis.db"
+
+[objects]
+# The certificate batches and other files that devices download: file:DIRECTORY.
+url = "file:ra/objects"
+`;
+}
+
+/** A basic string of TOML is one of JSON. */
+function quote(text: string): string {
+  return JSON.stringify(text);
+}

@@ -1,0 +1,210 @@
+/** chrysalis.toml: the one schema, and how it is read. `init` writes the file with a comment for each key. */
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { I_PERIOD_EPOCH, I_PERIOD_LENGTH_SEC } from '@chrysalis/scms';
+import { parse, TomlError } from 'smol-toml';
+import * as z from 'zod';
+import { CliError } from './context.ts';
+import { CONFIG_FILE } from './state-directory.ts';
+
+/** Labels of letters, digits and hyphens (RFC 1123 §2.1); an IPv4 address has the same form. */
+const HOSTNAME =
+  /^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
+const hostname = z.string().regex(HOSTNAME, 'expected a host name');
+/** A file; resolved against the directory of chrysalis.toml. */
+const path = z.string().min(1, 'expected a path');
+/** An authority behind the RA. */
+const peer = z.strictObject({
+  mode: z.literal('in-process'),
+  certificate: path,
+  hostname,
+});
+
+const Schema = z.strictObject({
+  ra: z.strictObject({
+    host: hostname,
+    listen: z.union([z.ipv4(), z.ipv6()], 'expected an IP address').default('127.0.0.1'),
+    // CAMP's port of RA services; 0 takes one that is free.
+    port: z.int().min(0).max(65_535).default(8892),
+    'public-url': z.url({ protocol: /^https$/, error: 'expected an https URL' }).optional(),
+    'tls-cert': path,
+    'tls-key': path,
+    certificate: path,
+    'signing-key': path,
+    'encryption-key': path,
+    // SCMS-1203; 5 seconds by the wiki's page on .info files. More than an hour protects from nothing.
+    'client-signature-ttl-sec': z.int().min(1).max(3600).default(5),
+    'error-detail': z.enum(['production', 'qa']).default('production'),
+    dialect: z.enum(['1.2.2', '1.2.4', 'auto']).default('auto'),
+  }),
+  trust: z.strictObject({
+    roots: z.array(path).min(1),
+    intermediates: z.array(path).default([]),
+    ecas: z.array(path).min(1),
+    'x509-root': path,
+  }),
+  pca: peer,
+  la1: peer,
+  la2: peer,
+  certificates: z.strictObject({
+    // jMax of la-ra.asn has eight bits; 20 is CAMP's minimum per week.
+    'per-period': z.int().min(1).max(255).default(20),
+    // Three years; ten are the outmost that any certificate of a PCA lasts.
+    'weeks-ahead': z.int().min(1).max(520).default(156),
+  }),
+  shuffle: z.strictObject({
+    threshold: z.int().min(1).max(1_000_000).default(1000),
+    'max-age-hours': z
+      .int()
+      .min(1)
+      .max(24 * 365)
+      .default(48),
+    initial: z.enum(['immediate', 'pooled']).default('pooled'),
+  }),
+  iperiod: z.strictObject({
+    epoch: z.int().min(0).max(0xffff_ffff).default(I_PERIOD_EPOCH),
+    'length-sec': z.int().min(1).max(0xffff_ffff).default(I_PERIOD_LENGTH_SEC),
+  }),
+  store: z.strictObject({
+    url: z.string().regex(/^(sqlite|postgres|postgresql):./, 'expected sqlite:PATH'),
+  }),
+  objects: z.strictObject({
+    url: z.string().regex(/^file:./, 'expected file:DIRECTORY'),
+  }),
+});
+
+/** The configuration with keys in camel case and every path absolute. */
+export type ChrysalisConfig = CamelKeys<z.output<typeof Schema>>;
+
+/** As it stands in the file. */
+export type ConfigFile = z.input<typeof Schema>;
+
+/** Reads the configuration of a state directory. @throws CliError naming key, expected and seen */
+export async function loadConfig(directory: string): Promise<ChrysalisConfig> {
+  const file = join(directory, CONFIG_FILE);
+  return parseConfig(await readConfig(file, directory), resolve(directory), file);
+}
+
+/** As {@link loadConfig}, on text; relative paths are resolved against `directory`. Pure. */
+export function parseConfig(text: string, directory: string, name = CONFIG_FILE): ChrysalisConfig {
+  const result = Schema.safeParse(parseToml(text, name), { reportInput: true });
+  if (!result.success) {
+    const lines = result.error.issues.flatMap(describeIssue);
+    throw new CliError(lines.map((line) => `${name}: ${line}`).join('\n'));
+  }
+  return absolutePaths(camelKeys(result.data), directory);
+}
+
+async function readConfig(file: string, directory: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new CliError(`expected a state directory, saw no ${CONFIG_FILE} in ${directory}`, {
+      hint: 'chrysalis init makes one; --dir names another',
+      cause,
+    });
+  }
+}
+
+function parseToml(text: string, name: string): unknown {
+  try {
+    return parse(text);
+  } catch (cause) {
+    if (!(cause instanceof TomlError)) throw cause;
+    const [what = 'expected TOML'] = cause.message.split('\n');
+    throw new CliError(`${name}:${cause.line}:${cause.column}: ${what}`, { cause });
+  }
+}
+
+type Issue = z.core.$ZodIssue;
+
+/** `ra.port: expected an integer from 0 to 65535, saw 70000`. */
+function describeIssue(issue: Issue): string[] {
+  const key = issue.path.map(String);
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((unknown) => `${[...key, unknown].join('.')}: expected a known key`);
+  }
+  const name = key.length === 0 ? 'the file' : key.join('.');
+  if (issue.input === undefined) return [`${name}: expected ${expectation(issue)}, saw nothing`];
+  return [`${name}: expected ${expectation(issue)}, saw ${show(name, issue.input)}`];
+}
+
+function expectation(issue: Issue): string {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.expected === 'int' ? 'an integer' : `a value of type ${issue.expected}`;
+    case 'invalid_value':
+      return issue.values.map((value) => JSON.stringify(value)).join(' or ');
+    case 'too_small':
+      return `${issue.minimum} or more`;
+    case 'too_big':
+      return `${issue.maximum} or less`;
+    default:
+      return issue.message.replace(/^expected /, '');
+  }
+}
+
+/** A store URL may hold a password. */
+function show(name: string, input: unknown): string {
+  if (name === 'store.url') return 'another';
+  const text = JSON.stringify(input, (_, value: unknown) =>
+    typeof value === 'bigint' ? String(value) : value,
+  );
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}
+
+type Camel<S> = S extends `${infer Head}-${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S;
+type CamelKeys<T> = T extends readonly unknown[]
+  ? T
+  : T extends object
+    ? { readonly [K in keyof T as Camel<K & string>]: CamelKeys<T[K]> }
+    : T;
+
+function camelKeys<T>(value: T): CamelKeys<T> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return value as CamelKeys<T>;
+  }
+  const entries = Object.entries(value).map(([key, inner]) => [
+    key.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase()),
+    camelKeys(inner),
+  ]);
+  return Object.fromEntries(entries) as CamelKeys<T>;
+}
+
+function absolutePaths(config: ChrysalisConfig, directory: string): ChrysalisConfig {
+  const at = (file: string) => resolve(directory, file);
+  const { ra, trust, pca, la1, la2, store, objects } = config;
+  return {
+    ...config,
+    ra: {
+      ...ra,
+      tlsCert: at(ra.tlsCert),
+      tlsKey: at(ra.tlsKey),
+      certificate: at(ra.certificate),
+      signingKey: at(ra.signingKey),
+      encryptionKey: at(ra.encryptionKey),
+    },
+    trust: {
+      roots: trust.roots.map(at),
+      intermediates: trust.intermediates.map(at),
+      ecas: trust.ecas.map(at),
+      x509Root: at(trust.x509Root),
+    },
+    pca: { ...pca, certificate: at(pca.certificate) },
+    la1: { ...la1, certificate: at(la1.certificate) },
+    la2: { ...la2, certificate: at(la2.certificate) },
+    store: { url: absoluteUrl(store.url, 'sqlite:', at) },
+    objects: { url: absoluteUrl(objects.url, 'file:', at) },
+  };
+}
+
+function absoluteUrl(url: string, scheme: string, at: (file: string) => string): string {
+  if (!url.startsWith(scheme) || url === 'sqlite::memory:') return url;
+  return `${scheme}${at(url.slice(scheme.length))}`;
+}
+
+/** The base of the URLs that devices are given, without a slash at its end; undefined when the port is not fixed. */
+export function publicUrlOf({ ra }: ChrysalisConfig): string | undefined {
+  if (ra.publicUrl !== undefined) return ra.publicUrl.replace(/\/+$/, '');
+  return ra.port === 0 ? undefined : `https://${ra.host}:${ra.port}`;
+}

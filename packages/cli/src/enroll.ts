@@ -1,0 +1,203 @@
+/** `chrysalis enroll`: the ECA's side of bootstrapping a device, and the bundle that the device starts from. */
+import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import {
+  authorityDirectory,
+  createEnrollmentAuthority,
+  readAuthority,
+  readCertificateFile,
+} from '@chrysalis/authorities';
+import { decode } from '@chrysalis/coer';
+import {
+  endOfValidity,
+  formatTime32,
+  type HashedCertificate,
+  hashCertificate,
+  Ieee1609Dot2Data,
+  signedPayload,
+} from '@chrysalis/ieee1609dot2';
+import { formatHex, ScmsPdu122 } from '@chrysalis/scms';
+import { readFileIfPresent, writeFileDurably } from '@chrysalis/store';
+import { type Command, InvalidArgumentError } from 'commander';
+import { type ChrysalisConfig, loadConfig, publicUrlOf } from './config.ts';
+import { type CliContext, CliError } from './context.ts';
+
+interface EnrollOptions {
+  readonly dir: string;
+  readonly json?: boolean;
+  readonly request: string;
+  readonly out: string;
+  readonly raUrl?: string;
+  readonly maxAgeDays: number;
+}
+
+const PRIVATE_DIRECTORY_MODE = 0o700;
+const DAY_SEC = 86_400;
+/** A recorded request has 160 octets; no list of permissions makes it a hundred times longer. */
+const MAX_REQUEST_OCTETS = 16_384;
+
+export function addEnrollCommand(program: Command, context: CliContext): void {
+  program
+    .command('enroll')
+    .description("sign a device's SignedEeEnrollmentCertRequest and write its bootstrap bundle")
+    .requiredOption('--request <file>', 'the request; - for standard input')
+    .requiredOption('--out <dir>', 'a new or empty directory for the bundle')
+    .option(
+      '--ra-url <url>',
+      'where the device is to find the RA, when not as configured',
+      httpsUrl,
+    )
+    .option('--max-age-days <number>', 'how old the request may be', days, 1)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  chrysalis enroll --request SignedEeEnrollmentCertRequest.oer --out bundle
+  chrysalis ee bootstrap --bundle bundle        with our own device, afterwards`,
+    )
+    .action(async (_options: unknown, command: Command) => {
+      await enroll(context, command.optsWithGlobals<EnrollOptions>());
+    });
+}
+
+async function enroll(context: CliContext, options: EnrollOptions): Promise<void> {
+  const config = await loadConfig(options.dir);
+  const raUrl = options.raUrl ?? publicUrlOf(config);
+  if (raUrl === undefined) {
+    throw new CliError('expected a fixed port of the RA, saw ra.port = 0', {
+      hint: '--ra-url https://HOST:PORT says where the device finds it',
+    });
+  }
+  const request = await readRequest(context, options.request);
+  const out = resolve(options.out);
+  await expectEmpty(out);
+  const bundle = await readBundle(options.dir, config);
+  const eca = await readAuthority(authorityDirectory(options.dir, 'eca'));
+  const toleranceSec = options.maxAgeDays * DAY_SEC;
+  const response = createEnrollmentAuthority({
+    eca,
+    clock: context.clock,
+    random: context.random,
+    toleranceSec,
+  }).enroll(request);
+  const { epoch, lengthSec } = config.iperiod;
+  const bootstrap = { format: 1, raUrl, iPeriod: { epoch, lengthSec } };
+  await writeBundle(out, bundle, response, bootstrap);
+  report(context, options, { out, raUrl, certificate: enrollmentCertificate(response) });
+}
+
+/** The certificates that a device needs before it talks to the RA (CAMP use case 2), and the TLS root. */
+interface BundleContent {
+  readonly certificates: ReadonlyMap<string, HashedCertificate>;
+  readonly x509Root: Uint8Array;
+}
+
+async function readBundle(directory: string, config: ChrysalisConfig): Promise<BundleContent> {
+  const certificates = new Map<string, HashedCertificate>();
+  for (const name of ['root', 'ica', 'eca', 'ma', 'crlg'] as const) {
+    const file = join(authorityDirectory(directory, name), 'certificate.oer');
+    certificates.set(name, await readCertificateFile(file));
+  }
+  certificates.set('pca', await readCertificateFile(config.pca.certificate));
+  certificates.set('ra', await readCertificateFile(config.ra.certificate));
+  const x509Root = await readFileIfPresent(config.trust.x509Root);
+  if (x509Root === undefined) {
+    throw new CliError(`expected an X.509 root in ${config.trust.x509Root}, saw no file`);
+  }
+  return { certificates, x509Root };
+}
+
+/** bootstrap.json last: a bundle without it is half written. */
+async function writeBundle(
+  out: string,
+  { certificates, x509Root }: BundleContent,
+  response: Uint8Array,
+  bootstrap: object,
+): Promise<void> {
+  await mkdir(join(out, 'certificates'), { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
+  for (const [name, { octets }] of certificates) {
+    await writeFileDurably(join(out, 'certificates', `${name}.oer`), octets);
+  }
+  await writeFileDurably(join(out, 'x509-root.pem'), x509Root);
+  await writeFileDurably(join(out, 'SignedEeEnrollmentCertResponse.oer'), response);
+  const json = `${JSON.stringify(bootstrap, undefined, 2)}\n`;
+  await writeFileDurably(join(out, 'bootstrap.json'), new TextEncoder().encode(json));
+}
+
+/** The certificate inside our own response. */
+function enrollmentCertificate(response: Uint8Array): HashedCertificate {
+  const { content } = decode(Ieee1609Dot2Data, response);
+  if (content.type !== 'signedData') throw new TypeError('expected signedData');
+  const pdu = decode(ScmsPdu122, signedPayload(content.value)).content;
+  if (pdu.type !== 'ecaEe' || pdu.value.type !== 'ecaEeCertResponse') {
+    throw new TypeError('expected an EcaEeCertResponse');
+  }
+  return hashCertificate(pdu.value.value.enrollmentCert);
+}
+
+function report(
+  context: CliContext,
+  options: EnrollOptions,
+  made: { readonly out: string; readonly raUrl: string; readonly certificate: HashedCertificate },
+): void {
+  const { certificate, ...rest } = made;
+  const period = certificate.certificate.toBeSigned.validityPeriod;
+  const enrollment = formatHex(certificate.id);
+  const validUntil = formatTime32(Math.floor(endOfValidity(period)));
+  const text = options.json
+    ? JSON.stringify({ enrollment, validUntil, ...rest }, undefined, 2)
+    : `enrolled: ${enrollment}, until ${validUntil}\nRA: ${made.raUrl}\nbundle: ${made.out}`;
+  context.stdout.write(`${text}\n`);
+}
+
+async function readRequest(context: CliContext, file: string): Promise<Uint8Array> {
+  const octets = file === '-' ? await readStdin(context) : await readRequestFile(file);
+  if (octets.length <= MAX_REQUEST_OCTETS) return octets;
+  throw new CliError(
+    `expected a request of up to ${MAX_REQUEST_OCTETS} octets, saw ${octets.length}`,
+  );
+}
+
+async function readRequestFile(file: string): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await readFile(file));
+  } catch (cause) {
+    throw new CliError(`expected a request in ${file}, could not read it`, { cause });
+  }
+}
+
+async function readStdin({ stdin }: CliContext): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of stdin) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > MAX_REQUEST_OCTETS) break;
+  }
+  return new Uint8Array(Buffer.concat(chunks));
+}
+
+/** Each call issues another certificate; a bundle that a device may have started from is not replaced. */
+async function expectEmpty(out: string): Promise<void> {
+  const entries = await readdir(out).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new CliError(`expected a directory ${out}, saw ${error.code}`, { cause: error });
+  });
+  if (entries.length === 0) return;
+  throw new CliError(`expected an empty directory, saw ${entries[0]} in ${out}`, {
+    hint: 'choose another with --out, or remove this one',
+  });
+}
+
+function httpsUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === 'https:' && url.search === '' && url.hash === '') {
+    return text.replace(/\/+$/, '');
+  }
+  throw new InvalidArgumentError('expected an https URL');
+}
+
+function days(text: string): number {
+  if (/^\d{1,5}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('expected a number of days');
+}

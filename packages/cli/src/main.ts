@@ -1,0 +1,108 @@
+/** The command line: parses arguments, runs one command, turns errors into messages and an exit status. */
+import { readFileSync } from 'node:fs';
+import { AuthorityError } from '@chrysalis/authorities';
+import { StoreError } from '@chrysalis/store';
+import { Command, CommanderError } from 'commander';
+import { type CliContext, CliError } from './context.ts';
+import { addEeCommands } from './ee.ts';
+import { addEnrollCommand } from './enroll.ts';
+import { addInitCommand } from './init.ts';
+import { addInspectCommand } from './inspect.ts';
+import { addServeCommand } from './serve.ts';
+
+const EXIT_OK = 0;
+const EXIT_FAILED = 1;
+/** What shells and getopt programs use for wrong arguments. */
+const EXIT_USAGE = 2;
+/** 128 + SIGINT. */
+const EXIT_INTERRUPTED = 130;
+
+const DEFAULT_DIRECTORY = './chrysalis-state';
+
+/**
+ * Runs a command in this process; touches nothing outside the context but files, sockets and what the command names.
+ *
+ * @param argv the arguments alone, without node and script
+ * @returns the exit status
+ */
+export async function main(argv: readonly string[], context: CliContext): Promise<number> {
+  try {
+    await createProgram(context).parseAsync([...argv], { from: 'user' });
+    return EXIT_OK;
+  } catch (error) {
+    return explain(error, context);
+  }
+}
+
+function createProgram(context: CliContext): Command {
+  const program = new Command('chrysalis')
+    .description('A V2X Registration Authority for the CAMP SCMS, and the tools to talk to one.')
+    .version(versionOfPackage(), '--version', 'print the version')
+    .helpOption('--help', 'print this help')
+    .option('--dir <dir>', 'the state directory', DEFAULT_DIRECTORY)
+    .option('--json', 'print results as JSON')
+    // Before any command is added: commands inherit these.
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void context.stdout.write(text),
+      writeErr: (text) => void context.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, 'chrysalis: ')),
+    })
+    .configureHelp({ showGlobalOptions: true })
+    .showHelpAfterError('chrysalis: hint: --help after the command shows what it takes')
+    .addHelpText(
+      'after',
+      `
+A test SCMS and a device, from nothing to certificates:
+  chrysalis init --weeks-ahead 2
+  chrysalis serve &
+  chrysalis ee bootstrap --new
+  chrysalis enroll --request chrysalis-ee/SignedEeEnrollmentCertRequest.oer --out bundle
+  chrysalis ee bootstrap --bundle bundle
+  chrysalis ee run
+
+Results go to standard output, everything else to standard error. Exit status: 0 done, 1 refused or failed,
+2 wrong arguments.`,
+    );
+  addInitCommand(program, context);
+  addServeCommand(program, context);
+  addEnrollCommand(program, context);
+  addEeCommands(program, context);
+  addInspectCommand(program, context);
+  return program;
+}
+
+function explain(error: unknown, context: CliContext): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+  const say = (text: string) => {
+    for (const line of text.split('\n')) context.stderr.write(`chrysalis: ${line}\n`);
+  };
+  if (context.signal.aborted && error instanceof Error && error.name === 'AbortError') {
+    say('interrupted');
+    return EXIT_INTERRUPTED;
+  }
+  const isDebug = Boolean(context.env.CHRYSALIS_DEBUG);
+  if (isRefusal(error)) {
+    say(error.message);
+    if (error.hint !== undefined) say(`hint: ${error.hint}`);
+    if (isDebug) say(String(error.stack));
+    return EXIT_FAILED;
+  }
+  say(`internal error: ${error instanceof Error ? error.message : String(error)}`);
+  if (isDebug) say(error instanceof Error ? String(error.stack) : String(error));
+  else say('hint: this is a bug; CHRYSALIS_DEBUG=1 shows where');
+  return EXIT_FAILED;
+}
+
+/** What the user, or whoever runs the machine, can do something about. */
+function isRefusal(error: unknown): error is Error & { readonly hint?: string | undefined } {
+  return (
+    error instanceof CliError || error instanceof AuthorityError || error instanceof StoreError
+  );
+}
+
+function versionOfPackage(): string {
+  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  const { version } = JSON.parse(text) as { version: string };
+  return version;
+}

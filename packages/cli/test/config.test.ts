@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { stringify } from 'smol-toml';
+import { type ConfigFile, loadConfig, parseConfig, publicUrlOf } from '../src/config.ts';
+import { configFileText } from '../src/config-file.ts';
+import { CliError } from '../src/context.ts';
+import { temporaryDirectory } from './run-main.ts';
+
+const TEXT = configFileText({
+  host: 'ra.example.com',
+  listen: '127.0.0.1',
+  port: 8892,
+  weeksAhead: 4,
+  pcaHostname: 'pca.scms.test',
+  la1Hostname: 'la1.scms.test',
+  la2Hostname: 'la2.scms.test',
+});
+
+/** The least that a file has to say. */
+const peer = (name: string) => ({
+  mode: 'in-process' as const,
+  certificate: `${name}.oer`,
+  hostname: name,
+});
+const LEAST: ConfigFile = {
+  ra: {
+    host: 'localhost',
+    'tls-cert': 'tls.pem',
+    'tls-key': 'tls.key',
+    certificate: 'ra.oer',
+    'signing-key': 'signing.key',
+    'encryption-key': 'encryption.key',
+  },
+  trust: { roots: ['root.oer'], ecas: ['/pki/eca.oer'], 'x509-root': 'x509.pem' },
+  pca: peer('pca'),
+  la1: peer('la1'),
+  la2: peer('la2'),
+  certificates: {},
+  shuffle: {},
+  iperiod: {},
+  store: { url: 'sqlite:ra.db' },
+  objects: { url: 'file:/var/objects' },
+};
+
+/** The messages of a file, the least one with some section changed. */
+function messagesOf(more: Record<string, unknown>): string[] {
+  try {
+    parseConfig(stringify({ ...LEAST, ...more }), '/state');
+  } catch (error) {
+    if (error instanceof CliError) return error.message.split('\n');
+    throw error;
+  }
+  throw new Error('expected a refusal');
+}
+
+describe('chrysalis.toml', () => {
+  it('as init writes it, is valid, and names every key that has a default with that default', () => {
+    const written = parseConfig(TEXT, '/state');
+    const defaults = parseConfig(stringify(LEAST), '/state');
+    assert.deepEqual(written.ra, {
+      host: 'ra.example.com',
+      listen: '127.0.0.1',
+      port: 8892,
+      tlsCert: '/state/ra/tls-certificate.pem',
+      tlsKey: '/state/ra/tls-key.pem',
+      certificate: '/state/ra/certificate.oer',
+      signingKey: '/state/ra/signing.key',
+      encryptionKey: '/state/ra/encryption.key',
+      clientSignatureTtlSec: 5,
+      errorDetail: 'production',
+      dialect: 'auto',
+    });
+    assert.deepEqual(Object.keys(written.ra), Object.keys(defaults.ra));
+    assert.deepEqual(written.certificates, { perPeriod: 20, weeksAhead: 4 });
+    assert.deepEqual(written.shuffle, { threshold: 1000, maxAgeHours: 48, initial: 'immediate' });
+    assert.deepEqual(written.iperiod, { epoch: 347_619_603, lengthSec: 604_800 });
+    assert.equal(written.store.url, 'sqlite:/state/ra/chrysalis.db');
+    assert.equal(written.objects.url, 'file:/state/ra/objects');
+    for (const line of TEXT.split('\n')) assert.ok(line.length <= 120, line);
+  });
+
+  it('shuffles everything unless told otherwise', () => {
+    const config = parseConfig(stringify(LEAST), '/state');
+    assert.deepEqual(config.shuffle, { threshold: 1000, maxAgeHours: 48, initial: 'pooled' });
+    assert.equal(config.certificates.weeksAhead, 156);
+    assert.equal(config.ra.dialect, 'auto');
+  });
+
+  it('has paths that start at the file, unless absolute', () => {
+    const { trust, store, objects } = parseConfig(stringify(LEAST), '/state');
+    assert.deepEqual(trust, {
+      roots: ['/state/root.oer'],
+      intermediates: [],
+      ecas: ['/pki/eca.oer'],
+      x509Root: '/state/x509.pem',
+    });
+    assert.equal(store.url, 'sqlite:/state/ra.db');
+    assert.equal(objects.url, 'file:/var/objects');
+    const inMemory = { ...LEAST, store: { url: 'sqlite::memory:' } };
+    assert.equal(parseConfig(stringify(inMemory), '/state').store.url, 'sqlite::memory:');
+  });
+
+  it('says where devices find the RA, when it can', () => {
+    const urlOf = (ra: Partial<ConfigFile['ra']>) =>
+      publicUrlOf(parseConfig(stringify({ ...LEAST, ra: { ...LEAST.ra, ...ra } }), '/state'));
+    assert.equal(urlOf({}), 'https://localhost:8892');
+    assert.equal(urlOf({ port: 0 }), undefined);
+    assert.equal(urlOf({ port: 0, 'public-url': 'https://lop.example/' }), 'https://lop.example');
+  });
+
+  const refusals: [string, Record<string, unknown>, string[]][] = [
+    [
+      'a number out of range',
+      { ra: { ...LEAST.ra, port: 70_000 } },
+      ['chrysalis.toml: ra.port: expected 65535 or less, saw 70000'],
+    ],
+    [
+      'text for a number',
+      { certificates: { 'per-period': 'many' } },
+      ['chrysalis.toml: certificates.per-period: expected a value of type number, saw "many"'],
+    ],
+    [
+      'a fraction',
+      { certificates: { 'per-period': 1.5 } },
+      ['chrysalis.toml: certificates.per-period: expected an integer, saw 1.5'],
+    ],
+    [
+      'a word that is none of those',
+      { shuffle: { initial: 'never' } },
+      ['chrysalis.toml: shuffle.initial: expected "immediate" or "pooled", saw "never"'],
+    ],
+    [
+      'unknown keys, in sections and at the top, all in one go',
+      { shuffle: { treshold: 10 }, colour: 'blue' },
+      [
+        'chrysalis.toml: shuffle.treshold: expected a known key',
+        'chrysalis.toml: colour: expected a known key',
+      ],
+    ],
+    [
+      'a missing key',
+      { trust: { roots: ['root.oer'], ecas: ['eca.oer'] } },
+      ['chrysalis.toml: trust.x509-root: expected a value of type string, saw nothing'],
+    ],
+    [
+      'no roots',
+      { trust: { ...LEAST.trust, roots: [] } },
+      ['chrysalis.toml: trust.roots: expected 1 or more, saw []'],
+    ],
+    [
+      'a host that is none',
+      { ra: { ...LEAST.ra, host: 'https://ra' } },
+      ['chrysalis.toml: ra.host: expected a host name, saw "https://ra"'],
+    ],
+    [
+      'an address that is none',
+      { ra: { ...LEAST.ra, listen: 'everywhere' } },
+      ['chrysalis.toml: ra.listen: expected an IP address, saw "everywhere"'],
+    ],
+    [
+      'a public URL without TLS',
+      { ra: { ...LEAST.ra, 'public-url': 'http://ra' } },
+      ['chrysalis.toml: ra.public-url: expected an https URL, saw "http://ra"'],
+    ],
+    [
+      'a mode that is not here yet',
+      { pca: { ...LEAST.pca, mode: 'remote' } },
+      ['chrysalis.toml: pca.mode: expected "in-process", saw "remote"'],
+    ],
+    [
+      'a store that is none, without its password',
+      { store: { url: 'mysql://ra:secret@db' } },
+      ['chrysalis.toml: store.url: expected sqlite:PATH, saw another'],
+    ],
+  ];
+  for (const [what, more, messages] of refusals) {
+    it(`refuses ${what}`, () => assert.deepEqual(messagesOf(more), messages));
+  }
+
+  it('refuses what is no TOML, and says where', async (t) => {
+    const directory = await temporaryDirectory(t);
+    await writeFile(join(directory, 'chrysalis.toml'), 'ra = {\nhost');
+    await assert.rejects(loadConfig(directory), {
+      name: 'CliError',
+      message: /chrysalis\.toml:\d+:\d+: ./,
+    });
+  });
+
+  it('tells a directory without one what to do', async (t) => {
+    await assert.rejects(loadConfig(await temporaryDirectory(t)), {
+      name: 'CliError',
+      message: /expected a state directory, saw no chrysalis\.toml/,
+      hint: /chrysalis init/,
+    });
+  });
+});

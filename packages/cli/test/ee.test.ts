@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { before, describe, it, type TestContext } from 'node:test';
+import { systemRandom } from '@chrysalis/crypto';
+import { DirectoryStorage, lockProfile, Profile } from '@chrysalis/ee';
+import { formatTime32 } from '@chrysalis/ieee1609dot2';
+import { Command } from 'commander';
+import type { X509Identity } from '../../authorities/src/x509.ts';
+import { clockAtNow, SCMS, temporaryDirectory } from '../../ee/test/device.ts';
+import { listenerOf, serveHttps, tlsIdentity } from '../../ee/test/https-server.ts';
+import { MockRa, type TestClock } from '../../ee/test/mock-ra.ts';
+import { enroll, NOW, openAsRa } from '../../ee/test/mock-scms.ts';
+import { type CliContext, CliError } from '../src/context.ts';
+import { addEeCommands } from '../src/ee.ts';
+
+let root: X509Identity;
+let server: X509Identity;
+before(async () => {
+  ({ root, server } = await tlsIdentity());
+});
+
+/** A command line in this process, with its own clock and streams. */
+function commandLine(clock: TestClock, signal = new AbortController().signal) {
+  return async (...argv: string[]) => {
+    let stdout = '';
+    let stderr = '';
+    const context: CliContext = {
+      stdout: { write: (text) => (stdout += text) },
+      stderr: { write: (text) => (stderr += text) },
+      stdin: (async function* () {})(),
+      env: {},
+      clock,
+      random: systemRandom,
+      signal,
+    };
+    const program = new Command('chrysalis').exitOverride().option('--json');
+    program.configureOutput({ writeErr: (text) => (stderr += text) });
+    addEeCommands(program, context);
+    try {
+      await program.parseAsync(['ee', ...argv], { from: 'user' });
+    } catch (error) {
+      return { stdout, stderr, error };
+    }
+    return { stdout, stderr, error: undefined };
+  };
+}
+
+async function enrolledCommandLine(t: TestContext) {
+  const clock = clockAtNow();
+  const ee = commandLine(clock);
+  const folder = await temporaryDirectory(t);
+  const profile = join(folder, 'obu');
+  const ra = new MockRa(SCMS, clock, { periods: 2 });
+  const { url } = await serveHttps(t, server, listenerOf(ra));
+  const { stdout } = await ee('bootstrap', '--new', '--profile', profile);
+  const request = new Uint8Array(await readFile(stdout.trim()));
+  const bundle = join(folder, 'bundle');
+  const files = enroll(SCMS, request, { raUrl: url.href, x509Root: root.certificatePem });
+  for (const [name, octets] of files) {
+    await mkdir(dirname(join(bundle, name)), { recursive: true });
+    await writeFile(join(bundle, name), octets);
+  }
+  const bootstrapped = await ee('bootstrap', '--bundle', bundle, '--profile', profile);
+  assert.equal(bootstrapped.error, undefined);
+  assert.match(bootstrapped.stdout, /^enrolled as [0-9A-F]{16} at https:\/\/localhost:\d+\/\n$/);
+  const here = (command: string, ...argv: string[]) =>
+    ee(command, '--profile', profile, '--ra', url.href, ...argv);
+  return { clock, ra, here, ee, profile, url };
+}
+
+describe('chrysalis ee', () => {
+  it('brings a device to its certificates in one run, and the next run only looks for more', async (t) => {
+    const { ra, here } = await enrolledCommandLine(t);
+    const first = await here('run');
+    assert.equal(first.error, undefined);
+    assert.match(first.stdout, /^batches: 2\ncertificates: 6\nnext batch: 20..-.*Z\n$/);
+    assert.match(first.stderr, /chrysalis: request [0-9A-F]{16}: keys and body are on disk\n/);
+    assert.match(first.stderr, /chrysalis: batch 26B: 3 certificates, all verified\n/);
+    const second = await here('run', '--json');
+    assert.deepEqual(JSON.parse(second.stdout).batches, []);
+    assert.equal(ra.keySets, 1);
+  });
+
+  it('does the same step by step', async (t) => {
+    const { here, clock } = await enrolledCommandLine(t);
+    const request = await here('request', '--json');
+    const { requestHash, certDLTime } = JSON.parse(request.stdout);
+    assert.equal(certDLTime, NOW);
+    const again = await here('request');
+    assert.equal(
+      again.stdout,
+      `request hash: ${requestHash}\nready: ${formatTime32(NOW)}\n` +
+        'at: https://localhost:8892/download/batch\n',
+    );
+    const one = await here('download', '--i', '26c', '--json');
+    const { batches } = JSON.parse(one.stdout);
+    assert.equal(batches[0].i, '26C');
+    assert.equal(batches[0].certificates.length, 3);
+    assert.equal((await here('download', '--weeks', '2')).stdout, 'batches: 1\ncertificates: 3\n');
+    assert.match((await here('info')).stdout, /^next batch: 20/);
+    const status = JSON.parse((await here('status', '--json')).stdout);
+    assert.equal(status.request, 'acknowledged');
+    assert.equal(status.requestHash, requestHash);
+    assert.deepEqual(
+      status.batches.map(({ i, use }: { i: string; use: string }) => [i, use]),
+      [
+        ['26B', 'current'],
+        ['26C', 'future'],
+      ],
+    );
+    assert.match((await here('status')).stdout, /periods: 26B to 26C, 2 batches\n/);
+    clock.unixMs += 1;
+  });
+
+  it('prints a fresh header for curl', async (t) => {
+    const { here, clock, profile } = await enrolledCommandLine(t);
+    const storage = await DirectoryStorage.open(profile);
+    // Beside a device that is running.
+    await using _lock = await lockProfile(storage.path);
+    const open = (text: string) => openAsRa(SCMS, new Uint8Array(Buffer.from(text, 'base64')));
+    const file = 'ab09281c9867de53.info';
+    const { stdout } = await here('header', file);
+    assert.match(stdout, /^Download-Req: [A-Za-z0-9+/]+=*\n$/);
+    const filename = 'AB09281C9867DE53.info';
+    assert.deepEqual(open(stdout.slice(14)), { type: 'download', timestamp: NOW, filename });
+    clock.unixMs += 5_000;
+    const later = await here('header', file, '--value');
+    assert.deepEqual(open(later.stdout), { type: 'download', timestamp: NOW + 5, filename });
+    const wrong = await here('header', '../../etc/passwd');
+    assert(wrong.error instanceof CliError);
+    assert.equal(wrong.stdout, '');
+  });
+
+  it('refuses with a hint', async (t) => {
+    const folder = await temporaryDirectory(t);
+    const ee = commandLine(clockAtNow());
+    const expectHint = async (hint: RegExp, ...argv: string[]) => {
+      const { error, stdout } = await ee(...argv);
+      assert(error instanceof CliError, String(error));
+      assert.match(error.hint ?? '', hint);
+      assert.equal(stdout, '');
+    };
+    const none = join(folder, 'none');
+    const fresh = join(folder, 'fresh');
+    await expectHint(/ee bootstrap --new/, 'run', '--profile', none);
+    await expectHint(/--bundle DIR/, 'bootstrap', '--profile', none);
+    await ee('bootstrap', '--new', '--profile', fresh);
+    await expectHint(/chrysalis enroll/, 'run', '--profile', fresh);
+    const { stdout } = await ee('status', '--profile', fresh);
+    assert.equal(stdout, 'bootstrap: requested\nrequest: none\ncertificates: 0\n');
+    const lock = await lockProfile(fresh);
+    await expectHint(/wait for it/, 'run', '--profile', fresh);
+    await lock.release();
+  });
+
+  it('refuses arguments that make no sense', async () => {
+    const ee = commandLine(clockAtNow());
+    for (const argv of [
+      ['run', '--weeks', '0'],
+      ['run', '--ra', 'http://ra.test'],
+      ['download', '--i', 'xyz'],
+      ['bootstrap', '--new', '--psid', 'BSM'],
+      ['bootstrap', '--new', '--years', '-1'],
+    ]) {
+      const { error } = await ee(...argv);
+      assert.equal((error as { code?: string }).code, 'commander.invalidArgument', argv.join(' '));
+    }
+  });
+
+  it('says so when the RA is another, and sends nothing', async (t) => {
+    const { ra, here } = await enrolledCommandLine(t);
+    const impostor = await tlsIdentity();
+    const { url, requests } = await serveHttps(t, impostor.server, listenerOf(ra));
+    const { error } = await here('request', '--ra', url.href);
+    assert(error instanceof CliError);
+    assert.match(error.message, /X.509 certificate/);
+    assert.match(error.hint ?? '', /nothing was sent/);
+    assert.equal(requests.length, 0);
+    assert.equal((await here('request')).error, undefined);
+    assert.equal(ra.keySets, 1);
+  });
+
+  it('stops on Ctrl-C with the error of the signal', async (t) => {
+    const { ra, profile, clock, url } = await enrolledCommandLine(t);
+    ra.script.push({ status: 500 });
+    const controller = new AbortController();
+    const running = commandLine(clock, controller.signal)(
+      'run',
+      '--profile',
+      profile,
+      '--ra',
+      url.href,
+    );
+    setTimeout(() => controller.abort(), 100);
+    const { error } = await running;
+    assert.equal((error as Error).name, 'AbortError');
+    const storage = await DirectoryStorage.open(profile);
+    assert.equal((await new Profile(storage).provisioning())?.bodies.length, 1);
+    await (await lockProfile(storage.path)).release();
+  });
+});

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { readdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { DirectoryStorage } from '../src/index.ts';
+import { temporaryDirectory } from './device.ts';
+
+const OCTETS = Uint8Array.of(1, 2, 3);
+
+describe('DirectoryStorage', () => {
+  it('keeps files of mode 0600 in a directory of mode 0700', async (t) => {
+    const path = join(await temporaryDirectory(t), 'obu');
+    const storage = await DirectoryStorage.open(path, { create: true });
+    await storage.write('batches/1.zip', OCTETS);
+    await storage.append('batches/1.part', OCTETS);
+    assert.equal((await stat(path)).mode & 0o777, 0o700);
+    assert.equal((await stat(join(path, 'batches'))).mode & 0o777, 0o700);
+    assert.equal((await stat(join(path, 'batches/1.zip'))).mode & 0o777, 0o600);
+    assert.equal((await stat(join(path, 'batches/1.part'))).mode & 0o777, 0o600);
+  });
+
+  it('replaces, appends, lists and removes', async (t) => {
+    const storage = await DirectoryStorage.open(await temporaryDirectory(t), { create: true });
+    assert.equal(await storage.read('a'), undefined);
+    await storage.write('a', OCTETS);
+    await storage.write('a', Uint8Array.of(9));
+    await storage.append('a', OCTETS);
+    assert.deepEqual(await storage.read('a'), Uint8Array.of(9, 1, 2, 3));
+    await storage.write('batches/B.zip', OCTETS);
+    await storage.write('batches/A.zip', OCTETS);
+    assert.deepEqual(await storage.list('batches'), ['A.zip', 'B.zip']);
+    assert.deepEqual(await storage.list('nowhere'), []);
+    await storage.remove('a');
+    await storage.remove('a');
+    assert.equal(await storage.read('a'), undefined);
+  });
+
+  it('refuses a profile that is not there', async (t) => {
+    await assert.rejects(DirectoryStorage.open(join(await temporaryDirectory(t), 'none')), {
+      code: 'profile-missing',
+    });
+  });
+
+  it('sweeps what interrupted writes left, and nothing else', async (t) => {
+    const path = await temporaryDirectory(t);
+    const storage = await DirectoryStorage.open(path, { create: true });
+    const left = '.provisioning.json.0123456789abcdef.tmp';
+    await writeFile(join(path, left), 'half');
+    await writeFile(join(path, 'batches', '.A.zip.0123456789abcdef.tmp'), 'half');
+    await writeFile(join(path, '.tmp'), 'mine');
+    assert.deepEqual(await storage.list('batches'), []);
+    await storage.sweep();
+    const names = await readdir(path);
+    assert(!names.includes(left) && names.includes('.tmp'));
+    assert.deepEqual(await readdir(join(path, 'batches')), []);
+  });
+
+  it('says when the disk refuses, and leaves no half of a file', async (t) => {
+    const path = await temporaryDirectory(t);
+    const storage = await DirectoryStorage.open(path, { create: true });
+    // A folder stands where the file should be.
+    await assert.rejects(storage.write('batches', OCTETS), {
+      code: 'storage',
+      message: /expected to write batches/,
+    });
+    assert.deepEqual((await readdir(path)).sort(), ['batches', 'bundle', 'certificates']);
+    await assert.rejects(storage.read('batches'), { code: 'storage' });
+  });
+});

@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { X509Identity } from '../../authorities/src/x509.ts';
+import { type HttpsTimeouts, httpsTransport, type RaTransport } from '../src/index.ts';
+import { expectStatus, readBody } from '../src/response-body.ts';
+import { serveHttps, tlsIdentity } from './https-server.ts';
+
+let root: X509Identity;
+let server: X509Identity;
+before(async () => {
+  ({ root, server } = await tlsIdentity());
+});
+
+const BODY = new Uint8Array(300).fill(7);
+
+async function withTransport<T>(
+  work: (transport: RaTransport) => Promise<T>,
+  timeouts: Partial<HttpsTimeouts> = {},
+): Promise<T> {
+  const transport = httpsTransport({ x509Root: root.certificatePem, timeouts });
+  try {
+    return await work(transport);
+  } finally {
+    await transport.close();
+  }
+}
+
+function post(transport: RaTransport, url: URL, signal?: AbortSignal) {
+  return transport.exchange(
+    { method: 'POST', url, headers: { 'Content-Type': 'application/octet-stream' }, body: BODY },
+    signal,
+  );
+}
+
+describe('httpsTransport', () => {
+  it('sends a body and headers, and hands on status, headers and body', async (t) => {
+    let seen = Buffer.alloc(0);
+    const { url, requests } = await serveHttps(t, server, (request, response) => {
+      request.on('data', (part: Buffer) => {
+        seen = Buffer.concat([seen, part]);
+      });
+      request.on('end', () => {
+        response.writeHead(200, { ETag: '"x"' });
+        response.end('answer');
+      });
+    });
+    await withTransport(async (transport) => {
+      const response = await post(transport, url);
+      assert.equal(response.status, 200);
+      assert.equal(response.headers.etag, '"x"');
+      assert.equal(Buffer.from(await readBody(response, 100)).toString(), 'answer');
+    });
+    assert.deepEqual(new Uint8Array(seen), BODY);
+    assert.equal(requests[0]?.headers?.['content-type' as never], 'application/octet-stream');
+    assert.equal(requests[0]?.headers?.['content-length' as never], '300');
+  });
+
+  const wrong: [string, Parameters<typeof tlsIdentity>[0], boolean][] = [
+    ['of another root', {}, false],
+    ['that has expired', { fromDays: -30, untilDays: -1 }, true],
+    ['that is not valid yet', { fromDays: 1, untilDays: 30 }, true],
+    ['for another name', { dnsNames: ['ra.example'] }, true],
+  ];
+  for (const [what, options, isOurRoot] of wrong) {
+    it(`sends nothing to a server with a certificate ${what}`, async (t) => {
+      const other = await tlsIdentity(options);
+      const { url, requests, octetsReceived } = await serveHttps(t, other.server, (_, response) => {
+        response.end();
+      });
+      const transport = httpsTransport({
+        x509Root: (isOurRoot ? other.root : root).certificatePem,
+      });
+      t.after(() => transport.close());
+      // Not even when the environment says not to care.
+      process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
+      t.after(() => delete process.env.NODE_TLS_REJECT_UNAUTHORIZED);
+      await assert.rejects(post(transport, url), { name: 'EeError', code: 'tls' });
+      await delay(20);
+      assert.equal(requests.length, 0);
+      assert.equal(octetsReceived(), 0);
+    });
+  }
+
+  it('sends nothing to a server that speaks less than TLS 1.2', async (t) => {
+    const { url, octetsReceived } = await serveHttps(t, server, (_, response) => response.end(), {
+      minVersion: 'TLSv1',
+      maxVersion: 'TLSv1.1',
+      ciphers: 'DEFAULT@SECLEVEL=0',
+    });
+    await withTransport((transport) =>
+      assert.rejects(post(transport, url), { name: 'EeError', code: 'tls' }),
+    );
+    assert.equal(octetsReceived(), 0);
+  });
+
+  it('follows no redirect', async (t) => {
+    const { url, requests } = await serveHttps(t, server, (_, response) => {
+      response.writeHead(307, { location: '/elsewhere' });
+      response.end();
+    });
+    await withTransport(async (transport) => {
+      const response = await post(transport, url);
+      assert.throws(() => expectStatus(response, 200), {
+        code: 'unexpected-response',
+        message: 'expected HTTP 200, saw HTTP 307',
+      });
+    });
+    assert.equal(requests.length, 1);
+  });
+
+  it('tells a port where nobody listens from a connection that breaks', async (t) => {
+    const closed = net.createServer().listen(0, 'localhost');
+    await new Promise((resolve) => closed.once('listening', resolve));
+    const { port } = closed.address() as net.AddressInfo;
+    await new Promise((resolve) => closed.close(resolve));
+    const { url } = await serveHttps(t, server, (request) => request.socket.destroy());
+    await withTransport(async (transport) => {
+      await assert.rejects(post(transport, new URL(`https://localhost:${port}`)), {
+        code: 'unreachable',
+      });
+      await assert.rejects(post(transport, url), { code: 'interrupted' });
+    });
+  });
+
+  it('gives up on a server that is slow to begin, and on one that drips for ever', async (t) => {
+    const slow = await serveHttps(t, server, () => {});
+    const dripping = await serveHttps(t, server, (_, response) => {
+      response.writeHead(200);
+      const timer = setInterval(() => response.write('.'), 20);
+      response.on('close', () => clearInterval(timer));
+    });
+    await withTransport(
+      async (transport) => {
+        await assert.rejects(post(transport, slow.url), { code: 'timeout' });
+        const response = await post(transport, dripping.url);
+        await assert.rejects(readBody(response, 1_000_000), { code: 'timeout' });
+      },
+      { exchangeMs: 200 },
+    );
+    await withTransport(
+      (transport) => assert.rejects(post(transport, slow.url), { code: 'timeout' }),
+      { headersMs: 100 },
+    );
+  });
+
+  it('reads no further than the limit, announced or not', async (t) => {
+    const { url } = await serveHttps(t, server, (request, response) => {
+      response.writeHead(200, request.url === '/announced' ? { 'content-length': 1_000 } : {});
+      response.end(Buffer.alloc(1_000));
+    });
+    await withTransport(async (transport) => {
+      for (const path of ['/announced', '/chunked']) {
+        const response = await post(transport, new URL(path, url));
+        await assert.rejects(readBody(response, 999), { code: 'too-large' });
+        const again = await post(transport, new URL(path, url));
+        assert.equal((await readBody(again, 1_000)).length, 1_000);
+      }
+    });
+  });
+
+  it('says when a body ends early', async (t) => {
+    const { url } = await serveHttps(t, server, (_, response) => {
+      response.writeHead(200, { 'content-length': 1_000 });
+      response.write(Buffer.alloc(500), () => response.destroy());
+    });
+    await withTransport(async (transport) => {
+      const response = await post(transport, url);
+      await assert.rejects(readBody(response, 1_000), { code: 'interrupted' });
+    });
+  });
+
+  it('stops when the caller does', async (t) => {
+    const { url } = await serveHttps(t, server, () => {});
+    await withTransport(async (transport) => {
+      const exchange = post(transport, url, AbortSignal.timeout(50));
+      await assert.rejects(exchange, { code: 'aborted' });
+    });
+  });
+});
+
+describe('expectStatus', () => {
+  const response = (status: number, headers: Record<string, string> = {}) => ({
+    status,
+    headers,
+    body: (async function* () {})(),
+    discard: () => {},
+  });
+
+  it('takes 200 and nothing like it', () => {
+    expectStatus(response(200), 200);
+    for (const status of [201, 202, 204, 301, 304, 400, 404, 503]) {
+      assert.throws(() => expectStatus(response(status), 200), { code: 'unexpected-response' });
+    }
+    assert.throws(() => expectStatus(response(500), 200), { code: 'refused' });
+    assert.throws(() => expectStatus(response(200, { 'content-encoding': 'gzip' }), 200), {
+      code: 'unexpected-response',
+      message: /content-encoding "gzip"/,
+    });
+  });
+
+  it("shows an RA's own reason without its control characters", () => {
+    const headers = { 'scms-poc-error': '5057', 'scms-poc-error-message': 'duplicate\u001b[2J' };
+    assert.throws(() => expectStatus(response(500, headers), 200), {
+      message: 'the RA refused or is not ready: HTTP 500 (5057 duplicate?[2J)',
+    });
+  });
+});

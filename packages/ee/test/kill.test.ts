@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { DirectoryStorage, Profile } from '../src/index.ts';
+import { clockAtNow, enrolledProfile, SCMS, temporaryDirectory } from './device.ts';
+import { listenerOf, serveHttps, tlsIdentity } from './https-server.ts';
+import { MockRa } from './mock-ra.ts';
+import { CURRENT_I } from './mock-scms.ts';
+
+const DEVICE = join(import.meta.dirname, 'killed-device.ts');
+/** How long each life lasts after it has begun; the last one is not cut short. */
+const LIVES_MS = [3, 25, 45, 70, 110];
+const PERIODS = 6;
+
+// Power cuts between any two steps are played in end-entity.test.ts; this is the real thing: a
+// process, files, sockets and kill -9.
+describe('a device that is killed with -9', () => {
+  it('ends with one set of keys, every certificate, and nothing left over', async (t) => {
+    const path = await temporaryDirectory(t);
+    const { root, server } = await tlsIdentity();
+    const offsetMs = clockAtNow().now() - Date.now();
+    const ra = new MockRa(SCMS, { now: () => Date.now() + offsetMs }, { periods: PERIODS });
+    const { url } = await serveHttps(t, server, listenerOf(ra));
+    const storage = await DirectoryStorage.open(path, { create: true });
+    await enrolledProfile(storage, { raUrl: url.href, x509Root: root.certificatePem });
+
+    for (const lifeMs of LIVES_MS) await live(path, offsetMs, lifeMs);
+    assert.equal((await live(path, offsetMs, Infinity)).at(-1), 'done');
+
+    assert.equal(ra.keySets, 1);
+    assert.equal(ra.accepted.size, 1);
+    const profile = new Profile(storage);
+    const periods = Array.from({ length: PERIODS }, (_, n) => CURRENT_I + n);
+    assert.deepEqual(await profile.openedPeriods(), periods);
+    for (const i of periods) {
+      const batch = await profile.openedBatch(i);
+      assert.equal(batch!.certificates.length, 3);
+      assert.deepEqual(batch!.failures, []);
+    }
+    const left = (await readdir(path, { recursive: true })).filter((name) =>
+      /tmp$|lock|part$/.test(name),
+    );
+    assert.deepEqual(left, []);
+  });
+});
+
+async function live(path: string, offsetMs: number, lifeMs: number): Promise<string[]> {
+  const device = spawn(process.execPath, [DEVICE, path, String(offsetMs)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  device.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const closed = once(device, 'close');
+  if (lifeMs !== Infinity) {
+    await Promise.race([once(device.stdout, 'data'), closed]);
+    await Promise.race([delay(lifeMs), closed]);
+    device.kill('SIGKILL');
+  }
+  await closed;
+  return output.trim().split('\n');
+}
