@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Secret } from '@chrysalis/crypto';
 import { AuthorityError } from './error.ts';
@@ -63,6 +63,8 @@ export async function writeTestScms(directory: string, scms: TestScms): Promise<
     await writeSecretFile(join(path, 'shared.key'), scms[SHARED_KEY[name]]);
     await writeSecretFile(join(path, 'chain.key'), scms[`${name}ChainKey`]);
   }
+  // The files are durable; so that their directories are, too.
+  for (const path of [join(directory, 'authorities'), directory]) await syncDirectory(path);
 }
 
 /** Reads what {@link writeTestScms} wrote. @throws AuthorityError; StoreError */
@@ -134,6 +136,11 @@ export async function readLinkageAuthority(
     sharedKey: await readSecretFile(join(path, 'shared.key'), AES_KEY_OCTETS),
     chainKey: await readSecretFile(join(path, 'chain.key'), AES_KEY_OCTETS),
   };
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  await using directory = await open(path, 'r');
+  await directory.sync();
 }
 
 const SHARED_KEY = { la1: 'pcaLa1Key', la2: 'pcaLa2Key' } as const;

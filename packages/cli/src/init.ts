@@ -105,15 +105,24 @@ async function claim(directory: string): Promise<void> {
       hint: 'choose another with --dir, or remove this one: its keys are lost then',
     });
   }
-  if (entries.length > 0 && !entries.includes(INIT_MARKER)) {
-    throw new CliError(`expected an empty directory, saw ${entries[0]} in ${directory}`, {
+  const remains = entries.filter(isRemainOfInit);
+  const [foreign] = entries.filter((entry) => !remains.includes(entry));
+  if (foreign !== undefined && !entries.includes(INIT_MARKER)) {
+    throw new CliError(`expected an empty directory, saw ${foreign} in ${directory}`, {
       hint: 'choose another with --dir',
     });
   }
   await writeFileDurably(join(directory, INIT_MARKER), new Uint8Array(0));
-  for (const entry of INIT_ENTRIES) {
+  for (const entry of [...INIT_ENTRIES, ...remains.filter((name) => name !== INIT_MARKER)]) {
     await rm(join(directory, entry), { recursive: true, force: true });
   }
+}
+
+/** The marker, or the temporary file of a write by `writeFileDurably` that was cut off. */
+function isRemainOfInit(entry: string): boolean {
+  return [INIT_MARKER, CONFIG_FILE].some(
+    (file) => entry === file || (entry.startsWith(`.${file}.`) && entry.endsWith('.tmp')),
+  );
 }
 
 /** The X.509 root of the test SCMS, and the RA's TLS certificate for its host and for this machine. */

@@ -124,6 +124,15 @@ describe('chrysalis init', () => {
     }
   });
 
+  it('redoes what was interrupted before anything was there but a temporary file', async (t) => {
+    const directory = await temporaryDirectory(t);
+    await writeFile(join(directory, '..chrysalis-init.8f9cc3e52d22b4d6.tmp'), '');
+    await writeFile(join(directory, '.chrysalis.toml.8f9cc3e52d22b4d6.tmp'), 'half');
+    const { status, stderr } = await run(['--dir', directory, 'init']);
+    assert.equal(status, 0, stderr);
+    assert.deepEqual((await readdir(directory)).sort(), ['authorities', 'chrysalis.toml', 'ra']);
+  });
+
   it('makes nothing when it cannot make all: a host that is none', async (t) => {
     const directory = join(await temporaryDirectory(t), 'state');
     const { status, stderr } = await run(['--dir', directory, 'init', '--host', 'my host']);

@@ -126,7 +126,9 @@ function translate(cause: unknown, signal: AbortSignal | undefined): EeError {
   const code = codeOf(cause);
   const message = messageOf(cause);
   if (TLS_CODE.test(code)) {
-    return new EeError('tls', `expected the RA's X.509 certificate to verify: ${message}`, {
+    // Node goes on after a semicolon with advice that does not fit here: other roots are not wanted.
+    const reason = message.split(';', 1)[0];
+    return new EeError('tls', `expected the RA's X.509 certificate to verify: ${reason}`, {
       cause,
     });
   }

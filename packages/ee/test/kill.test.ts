@@ -12,8 +12,15 @@ import { MockRa } from './mock-ra.ts';
 import { CURRENT_I } from './mock-scms.ts';
 
 const DEVICE = join(import.meta.dirname, 'killed-device.ts');
-/** How long each life lasts after it has begun; the last one is not cut short. */
-const LIVES_MS = [3, 25, 45, 70, 110];
+/** When each life ends: so long after the first of these steps; the last one is not cut short. */
+const LIVES: readonly { readonly after: RegExp; readonly ms: number }[] = [
+  { after: /begun/, ms: 3 },
+  { after: /prepared/, ms: 0 },
+  { after: /prepared|downloaded/, ms: 8 },
+  { after: /acknowledged|downloaded/, ms: 4 },
+  { after: /downloaded/, ms: 1 },
+  { after: /opened.*opened/s, ms: 5 },
+];
 const PERIODS = 6;
 
 // Power cuts between any two steps are played in end-entity.test.ts; this is the real thing: a
@@ -25,11 +32,12 @@ describe('a device that is killed with -9', () => {
     const offsetMs = clockAtNow().now() - Date.now();
     const ra = new MockRa(SCMS, { now: () => Date.now() + offsetMs }, { periods: PERIODS });
     const { url } = await serveHttps(t, server, listenerOf(ra));
+    ra.certDLURL = url.href;
     const storage = await DirectoryStorage.open(path, { create: true });
     await enrolledProfile(storage, { raUrl: url.href, x509Root: root.certificatePem });
 
-    for (const lifeMs of LIVES_MS) await live(path, offsetMs, lifeMs);
-    assert.equal((await live(path, offsetMs, Infinity)).at(-1), 'done');
+    for (const end of LIVES) t.diagnostic((await live(path, offsetMs, end)).join(' '));
+    assert.equal((await live(path, offsetMs)).at(-1), 'done');
 
     assert.equal(ra.keySets, 1);
     assert.equal(ra.accepted.size, 1);
@@ -48,20 +56,23 @@ describe('a device that is killed with -9', () => {
   });
 });
 
-async function live(path: string, offsetMs: number, lifeMs: number): Promise<string[]> {
+async function live(
+  path: string,
+  offsetMs: number,
+  end?: (typeof LIVES)[number],
+): Promise<string[]> {
   const device = spawn(process.execPath, [DEVICE, path, String(offsetMs)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  const closed = once(device, 'close');
   let output = '';
+  let isDying = false;
   device.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text;
+    if (isDying || end?.after.test(output) !== true) return;
+    isDying = true;
+    void delay(end.ms).then(() => device.kill('SIGKILL'));
   });
-  const closed = once(device, 'close');
-  if (lifeMs !== Infinity) {
-    await Promise.race([once(device.stdout, 'data'), closed]);
-    await Promise.race([delay(lifeMs), closed]);
-    device.kill('SIGKILL');
-  }
   await closed;
   return output.trim().split('\n');
 }

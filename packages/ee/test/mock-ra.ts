@@ -43,6 +43,7 @@ export class MockRa {
   /** Answers to give instead, each once. */
   readonly script: (MockAnswer | undefined)[] = [];
   periods: number;
+  certDLURL: string;
   info: Uint8Array = Uint8Array.of(0x2b, 0x17, 0xdf, 0xae);
   readonly #scms: MockScms;
   readonly #clock: Clock;
@@ -54,6 +55,7 @@ export class MockRa {
     this.#clock = clock;
     this.#options = options;
     this.periods = options.periods ?? 2;
+    this.certDLURL = options.certDLURL ?? 'https://localhost:8892/download/batch';
   }
 
   handle(request: RaRequest): MockAnswer {
@@ -91,7 +93,8 @@ export class MockRa {
       return { status: 500 };
     // One request in a device's life: code 5057.
     if (this.accepted.size > 0) return { status: 500 };
-    const ack = acknowledge(this.#scms, body, this.#options);
+    const { certDLURL } = this;
+    const ack = acknowledge(this.#scms, body, { ...this.#options, certDLURL });
     this.accepted.set(hash, { ack, request });
     return { status: 200, body: ack };
   }
