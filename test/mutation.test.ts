@@ -72,6 +72,8 @@ import {
 import { device } from '../packages/scms/test/device.ts';
 
 const MUTANTS = 10_000;
+/** One in so many accepted mutants goes on to the receiver, whose curve operations cost more than all the decoding. */
+const USED = 5;
 
 /** A type, one valid encoding of it or several, and what a receiver does with what it decoded. */
 interface Sample<T = unknown> {
@@ -127,7 +129,8 @@ function attack({ name, codec, encodings, use }: Sample): number {
     for (let changes = 1 + draw(3); changes > 0; changes--) {
       mutant = mutate(mutant, encodings[draw(encodings.length)] as Uint8Array, draw);
     }
-    if (expectStrict(name, codec, mutant, use)) accepted++;
+    const isUsed = accepted % USED === 0;
+    if (expectStrict(name, codec, mutant, isUsed ? use : undefined)) accepted++;
   }
   return accepted;
 }
