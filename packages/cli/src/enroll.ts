@@ -4,6 +4,8 @@ import { join, resolve } from 'node:path';
 import {
   authorityDirectory,
   createEnrollmentAuthority,
+  EnrollmentRefusal,
+  type EnrollmentRefusalReason,
   readAuthority,
   readCertificateFile,
 } from '@chrysalis/authorities';
@@ -74,16 +76,35 @@ async function enroll(context: CliContext, options: EnrollOptions): Promise<void
   const bundle = await readBundle(options.dir, config);
   const eca = await readAuthority(authorityDirectory(options.dir, 'eca'));
   const toleranceSec = options.maxAgeDays * DAY_SEC;
-  const response = createEnrollmentAuthority({
+  const ca = createEnrollmentAuthority({
     eca,
     clock: context.clock,
     random: context.random,
     toleranceSec,
-  }).enroll(request);
+  });
+  const response = withHint(() => ca.enroll(request));
   const { epoch, lengthSec } = config.iperiod;
   const bootstrap = { format: 1, raUrl, iPeriod: { epoch, lengthSec } };
   await writeBundle(out, bundle, response, bootstrap);
   report(context, options, { out, raUrl, certificate: enrollmentCertificate(response) });
+}
+
+/** What the operator can do about the refusals that are about this SCMS rather than about the request. */
+const HINTS: Partial<Record<EnrollmentRefusalReason, string>> = {
+  ecaInvalidCurrentTime: '--max-age-days takes an older request',
+  ecaInvalidRegion: 'chrysalis init --country says which countries a test SCMS serves',
+  ecaInvalidPsid:
+    'chrysalis init --applications any makes a test SCMS that serves every application',
+};
+
+function withHint<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    const hint = cause instanceof EnrollmentRefusal ? HINTS[cause.reason] : undefined;
+    if (hint === undefined || !(cause instanceof Error)) throw cause;
+    throw new CliError(cause.message, { hint, cause });
+  }
 }
 
 /** The certificates that a device needs before it talks to the RA (CAMP use case 2), and the TLS root. */

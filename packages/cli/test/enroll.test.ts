@@ -129,7 +129,7 @@ describe('chrysalis enroll', () => {
       ]);
       assert.equal(status, 1);
       assert.equal(stdout, '');
-      assert.match(stderr, new RegExp(`^chrysalis: ${reason}: expected `));
+      assert.match(stderr, new RegExp(`^chrysalis: ${reason}: expected .*\\nchrysalis: hint: `));
       await assert.rejects(readdir(out), { code: 'ENOENT' });
     }
   });
