@@ -109,7 +109,7 @@ async function bootstrap(context: CliContext, options: BootstrapOptions): Promis
   const files = await readBundleDirectory(options.bundle);
   const enrollment = await installBundle(profile, files, context.clock, key);
   for (const warning of enrollment.warnings) note(context, `warning: ${warning}`);
-  note(context, 'next: chrysalis ee run');
+  note(context, `next: chrysalis ee run --profile ${options.profile}`);
   print(context, options, {
     text: `enrolled as ${formatHex(enrollment.certificate.id)} at ${enrollment.raUrl.href}`,
     json: {

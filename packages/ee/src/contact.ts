@@ -4,7 +4,7 @@ import { type BackOff, withBackOff } from './back-off.ts';
 import { hasCode } from './error.ts';
 import type { ProvisioningState } from './provisioning-state.ts';
 
-/** More bodies than this that nobody answered: the oldest but one is forgotten. */
+/** Of more bodies than this that nobody answered, those after the oldest are forgotten. */
 const MAX_BODIES = 4;
 
 /** What a contact needs of the device. */
@@ -53,6 +53,7 @@ export async function contact(
 
   async function renew(): Promise<Uint8Array> {
     const body = parts.newBody(state);
+    doubtful = limit(doubtful, MAX_BODIES - 1);
     await parts.save({ ...state, bodies: [...doubtful, body] });
     parts.onRenewed(requestHash(body));
     return body;
@@ -73,13 +74,14 @@ export async function contact(
     try {
       return await acknowledge(body);
     } catch (error) {
-      if (!hasCode(error, 'refused')) doubtful = limit([...doubtful, body]);
+      if (!hasCode(error, 'refused')) doubtful = limit([...doubtful, body], MAX_BODIES);
       throw error;
     }
   }, parts.backOff);
 }
 
 /** The oldest is the likeliest to have been accepted, the newest the likeliest to be accepted yet. */
-function limit(bodies: readonly Uint8Array[]): Uint8Array[] {
-  return bodies.length <= MAX_BODIES ? [...bodies] : [bodies[0]!, ...bodies.slice(2)];
+function limit(bodies: readonly Uint8Array[], maximum: number): Uint8Array[] {
+  if (bodies.length <= maximum) return [...bodies];
+  return [...bodies.slice(0, 1), ...bodies.slice(1 - maximum)];
 }

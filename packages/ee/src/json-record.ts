@@ -1,3 +1,4 @@
+import { CryptoError, PrivateKey } from '@chrysalis/crypto';
 import { EeError } from './error.ts';
 
 /** A JSON object of a profile or a bundle, whose fields are taken out with their types checked. */
@@ -54,6 +55,18 @@ export class JsonRecord {
   /** Octets written in hex; exactly `length` of them when it is given. */
   octets(name: string, length?: number): Uint8Array {
     return this.#hex(name, this.text(name), length);
+  }
+
+  /** A private key of P-256, 32 octets in hex. */
+  privateKey(name: string): PrivateKey {
+    try {
+      return PrivateKey.fromScalar(this.octets(name, 32));
+    } catch (cause) {
+      if (!(cause instanceof CryptoError)) throw cause;
+      throw new EeError('profile-damaged', `${this.#where}: ${name}: expected a private key`, {
+        cause,
+      });
+    }
   }
 
   octetsList(name: string): Uint8Array[] {

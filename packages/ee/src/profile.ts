@@ -183,7 +183,7 @@ function decodeBatch(name: string, octets: Uint8Array): StoredBatch {
     certificates: record.records('certificates').map((certificate) => ({
       j: certificate.integer('j'),
       certificate: certificate.octets('certificate'),
-      key: PrivateKey.fromScalar(certificate.octets('privateKey', 32)),
+      key: certificate.privateKey('privateKey'),
     })),
     failures: record.records('failures').map((failure) => ({
       entry: failure.text('entry'),

@@ -1,4 +1,4 @@
-import { PrivateKey, Secret } from '@chrysalis/crypto';
+import { Secret } from '@chrysalis/crypto';
 import type { Acknowledgement } from './acknowledgement.ts';
 import { JsonRecord, jsonOctets, toHex } from './json-record.ts';
 import type { CaterpillarKey, CaterpillarKeys } from './provisioning-request.ts';
@@ -39,7 +39,7 @@ export function encodeProvisioningState(state: ProvisioningState): Uint8Array {
   });
 }
 
-/** @throws EeError `profile-damaged`, CryptoError `invalid-scalar` for a key that is none */
+/** @throws EeError `profile-damaged` */
 export function decodeProvisioningState(name: string, octets: Uint8Array): ProvisioningState {
   const record = JsonRecord.parse(name, octets);
   const keys = record.record('keys');
@@ -66,7 +66,7 @@ function fromKey({ seed, expansion }: CaterpillarKey) {
 
 function toKey(record: JsonRecord): CaterpillarKey {
   return {
-    seed: PrivateKey.fromScalar(record.octets('seed', 32)),
+    seed: record.privateKey('seed'),
     expansion: new Secret(record.octets('expansion', 16)),
   };
 }

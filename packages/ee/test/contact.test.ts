@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { systemRandom } from '@chrysalis/crypto';
+import { contact } from '../src/contact.ts';
+import {
+  EeError,
+  type EeErrorCode,
+  generateCaterpillarKeys,
+  type ProvisioningState,
+} from '../src/index.ts';
+
+const KEYS = generateCaterpillarKeys(systemRandom);
+
+/** A device whose bodies are numbers, and an RA that follows a script: a code to fail with, or none. */
+function setUp(bodies: number[]) {
+  const sent: number[] = [];
+  const saved: ProvisioningState[] = [];
+  let next = Math.max(...bodies) + 1;
+  const state = { keys: KEYS, bodies: bodies.map((n) => Uint8Array.of(n)) };
+  const run = (script: (EeErrorCode | 'ok')[], isFresh = false, from: ProvisioningState = state) =>
+    contact(from, isFresh, {
+      send: async (body) => {
+        sent.push(body[0]!);
+        const outcome = script.shift() ?? 'ok';
+        if (outcome !== 'ok') throw new EeError(outcome, 'scripted');
+        const requestHash = Uint8Array.of(body[0]!);
+        const acknowledgement = { requestHash, certDLTime: 0, certDLURL: '' };
+        return { acknowledgement, octets: new Uint8Array(1) };
+      },
+      save: async (changed) => void saved.push(changed),
+      newBody: () => Uint8Array.of(next++),
+      backOff: { sleep: async () => {}, random: systemRandom },
+      onRenewed: () => {},
+    });
+  const bodiesOnDisk = () => saved.at(-1)?.bodies.map((body) => body[0]);
+  return { sent, saved, run, bodiesOnDisk };
+}
+
+describe('contact', () => {
+  it('sends a fresh body once, and keeps the one that was acknowledged', async () => {
+    const { sent, run, saved } = setUp([1]);
+    await run(['ok'], true);
+    assert.deepEqual(sent, [1]);
+    assert.deepEqual(saved.at(-1)!.acknowledged!.requestHash, Uint8Array.of(1));
+    assert.equal(saved.at(-1)!.keys, KEYS);
+  });
+
+  it('asks for the oldest doubtful body first, and renews only when all are refused', async () => {
+    const { sent, run, bodiesOnDisk } = setUp([1, 2]);
+    await run(['refused', 'ok']);
+    assert.deepEqual(sent, [1, 2]);
+    assert.deepEqual(bodiesOnDisk(), [2]);
+    const other = setUp([1, 2]);
+    await other.run(['refused', 'refused', 'ok']);
+    assert.deepEqual(other.sent, [1, 2, 3]);
+  });
+
+  it('does not ask twice about a body that was refused, but about one that was lost', async () => {
+    const { sent, run } = setUp([1]);
+    await run(['refused', 'refused', 'interrupted', 'ok']);
+    // 2 was made here and refused: nobody has it. 3 was lost: somebody may have it.
+    assert.deepEqual(sent, [1, 2, 3, 3]);
+  });
+
+  it('has every body on disk before it is sent', async () => {
+    const { sent, saved, run } = setUp([1]);
+    await assert.rejects(run(['refused', 'refused', 'timeout', 'refused', 'refused']));
+    const onDisk = new Set(saved.flatMap(({ bodies }) => bodies.map((body) => body[0])));
+    for (const body of sent.filter((n) => n !== 1)) assert(onDisk.has(body));
+  });
+
+  it('keeps no more than four bodies over many lives, the oldest among them', async () => {
+    const { saved, run, bodiesOnDisk } = setUp([1]);
+    let script: (EeErrorCode | 'ok')[] = ['refused', 'interrupted', 'tls'];
+    let state: ProvisioningState | undefined;
+    for (let life = 0; life < 8; life += 1) {
+      await assert.rejects(run(script, false, state), { code: 'tls' });
+      state = saved.at(-1);
+      const count = state!.bodies.length;
+      assert(count <= 4, `${count} bodies`);
+      assert.equal(state!.bodies[0]![0], 1);
+      script = [...Array<EeErrorCode>(count).fill('refused'), 'interrupted', 'tls'];
+    }
+    await run(['ok'], false, state);
+    assert.deepEqual(bodiesOnDisk(), [1]);
+  });
+
+  it('passes on at once what waiting does not cure', async () => {
+    for (const code of ['tls', 'invalid-ack', 'unexpected-response', 'too-large'] as const) {
+      const { sent, run } = setUp([1]);
+      await assert.rejects(run([code]), { code });
+      assert.deepEqual(sent, [1]);
+    }
+  });
+});
