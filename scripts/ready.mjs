@@ -9,14 +9,16 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const installed = join(root, 'node_modules', '.package-lock.json');
 
 if (!isCurrent()) {
-  console.error('chrysalis: installing dependencies (npm ci) …');
+  console.error('chrysalis: installing dependencies …');
   const npm = process.env.npm_execpath;
-  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error'];
+  // Not `npm ci`: it refuses a lock file that was written where a registry lacks the binaries of other platforms.
+  // This keeps to the versions and hashes of the lock file all the same, and changes nothing in it.
+  const args = ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'];
   const result = npm
     ? spawnSync(process.execPath, [npm, ...args], { cwd: root, stdio: ['ignore', 2, 2] })
     : spawnSync('npm', args, { cwd: root, stdio: ['ignore', 2, 2], shell: true });
   if (result.status !== 0) {
-    console.error('chrysalis: npm ci failed; see the messages above');
+    console.error('chrysalis: npm install failed; see the messages above');
     process.exit(result.status ?? 1);
   }
 }
