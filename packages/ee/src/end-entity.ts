@@ -20,7 +20,7 @@ import { EeError, hasCode } from './error.ts';
 import { httpsTransport } from './https-transport.ts';
 import { decodeInfo, type Info } from './info.ts';
 import { type OpenedBatch, openBatch } from './open-batch.ts';
-import type { Profile } from './profile.ts';
+import type { Profile, StoredBatch } from './profile.ts';
 import type { Progress } from './progress.ts';
 import {
   generateCaterpillarKeys,
@@ -156,11 +156,12 @@ export class EndEntity implements AsyncDisposable {
       selection.i !== undefined ? 1 : Math.min(selection.weeks ?? MAX_BATCHES, MAX_BATCHES);
     const batches: OpenedBatch[] = [];
     for (let i = first; i < first + count; i += 1) {
-      if (await this.#isComplete(i)) continue;
-      const isFirst = i === first || selection.i !== undefined;
-      const zip = await this.#batchZip(i, state.acknowledged, isFirst);
-      if (zip === undefined) break;
-      batches.push(await this.#open(i, zip, state));
+      const held = await this.#profile.openedBatch(i);
+      if (held?.failures.length === 0) continue;
+      const zip = await this.#batchZip(i, state.acknowledged, held !== undefined, i === first);
+      if (zip !== undefined) batches.push(await this.#open(i, zip, state, held));
+      // What is held may have been taken off the RA since, and says nothing of later periods.
+      else if (held === undefined) break;
     }
     return { batches };
   }
@@ -235,19 +236,24 @@ export class EndEntity implements AsyncDisposable {
     return { acknowledgement: openAcknowledgement(octets, body, this.enrollment, time), octets };
   }
 
-  /** The zip of a period from the profile or the RA; undefined when the RA has none and that is no fault. */
+  /**
+   * The zip of a period from the profile or the RA; undefined when the RA has none and that is no fault.
+   *
+   * @param isOpened with failures: fetched anew then, the RA may have a better one
+   */
   async #batchZip(
     i: number,
     ack: Acknowledgement,
+    isOpened: boolean,
     isFirst: boolean,
   ): Promise<Uint8Array | undefined> {
-    const held = await this.#profile.batchZip(i);
-    // One that was opened with failures is fetched anew: the RA may have a better one.
-    if (held !== undefined && (await this.#profile.openedBatch(i)) === undefined) return held;
+    const held = isOpened ? undefined : await this.#profile.batchZip(i);
+    if (held !== undefined) return held;
+    const waitForIt = isFirst && !isOpened;
     try {
-      return await this.#fetchBatch(i, ack, isFirst);
+      return await this.#fetchBatch(i, ack, waitForIt);
     } catch (error) {
-      if (isFirst || !hasCode(error, 'refused')) throw error;
+      if (waitForIt || !hasCode(error, 'refused')) throw error;
       this.#report({ type: 'end', i });
       return undefined;
     }
@@ -274,11 +280,26 @@ export class EndEntity implements AsyncDisposable {
     return zip;
   }
 
-  async #open(i: number, zip: Uint8Array, { keys }: ProvisioningState): Promise<OpenedBatch> {
+  async #open(
+    i: number,
+    zip: Uint8Array,
+    { keys }: ProvisioningState,
+    held: StoredBatch | undefined,
+  ): Promise<OpenedBatch> {
     const { trust, iPeriods } = this.enrollment;
-    const opened = openBatch(zip, { i, keys, trust, iPeriods, time: timeOf(this.#clock) });
-    await this.#profile.saveOpenedBatch(opened);
+    let opened: OpenedBatch;
+    try {
+      opened = openBatch(zip, { i, keys, trust, iPeriods, time: timeOf(this.#clock) });
+    } catch (error) {
+      // Not to be found again by the next call, which would never get past it.
+      await this.#profile.removeBatchZip(i);
+      throw error;
+    }
     const { certificates, failures } = opened;
+    // A batch that got worse does not take away certificates that opened before.
+    if (certificates.length >= (held?.certificates.length ?? 0)) {
+      await this.#profile.saveOpenedBatch(opened);
+    }
     this.#report({
       type: 'opened',
       i,
@@ -286,11 +307,6 @@ export class EndEntity implements AsyncDisposable {
       failures: failures.length,
     });
     return opened;
-  }
-
-  async #isComplete(i: number): Promise<boolean> {
-    const opened = await this.#profile.openedBatch(i);
-    return opened !== undefined && opened.failures.length === 0;
   }
 
   async #acknowledgedState(): Promise<

@@ -114,6 +114,10 @@ export class Profile {
     await this.#storage.remove(etagName(i));
   }
 
+  async removeBatchZip(i: number): Promise<void> {
+    await this.#storage.remove(zipName(i));
+  }
+
   /** The periods whose zip is there, ascending. */
   async heldPeriods(): Promise<number[]> {
     return this.#periods('batches', /^([0-9A-F]{1,8})\.zip$/);

@@ -243,6 +243,46 @@ describe('EndEntity.download', () => {
     assert.equal((await ee.download()).batches.length, 0);
   });
 
+  it('does not let a later batch take away what an earlier one gave', async () => {
+    const { ee, ra, profile } = await device({ periods: 2 });
+    await ee.request();
+    const good = ra.handle.bind(ra);
+    const breakAt = (at: number, length: number) => {
+      ra.handle = (request) => {
+        const answer = good(request);
+        const broken = answer.body?.slice();
+        broken?.fill(0, at, at + length);
+        return { ...answer, ...(broken && { body: broken }) };
+      };
+    };
+    breakAt(60, 30);
+    await ee.download({ weeks: 1 });
+    breakAt(60, 400);
+    assert.equal((await ee.download({ weeks: 1 })).batches[0]!.failures.length, 2);
+    assert.equal((await profile.openedBatch(CURRENT_I))!.certificates.length, 2);
+    // The RA has lost the current period; the next one is there all the same.
+    let isLost = false;
+    ra.handle = (request) => {
+      if (isLost) return good(request);
+      isLost = true;
+      return { status: 500 };
+    };
+    assert.deepEqual(
+      (await ee.download()).batches.map(({ i }) => i),
+      [CURRENT_I + 1],
+    );
+    assert.equal((await profile.openedBatch(CURRENT_I))!.certificates.length, 2);
+  });
+
+  it('refuses what is no zip, and gets past it the next time', async () => {
+    const { ee, ra, profile } = await device({ periods: 1 });
+    await ee.request();
+    ra.script.push({ status: 200, body: new Uint8Array(100) });
+    await assert.rejects(ee.download(), { code: 'invalid-batch' });
+    assert.deepEqual(await profile.heldPeriods(), []);
+    assert.equal((await ee.download()).batches[0]!.certificates.length, 3);
+  });
+
   it('opens a batch that an earlier life fetched and did not come to open', async () => {
     const { ee, ra, storage, eeOptions } = await device({ periods: 1 });
     await ee.request();

@@ -139,10 +139,6 @@ describe('httpsTransport', () => {
       },
       { exchangeMs: 200 },
     );
-    await withTransport(
-      (transport) => assert.rejects(post(transport, slow.url), { code: 'timeout' }),
-      { headersMs: 100 },
-    );
   });
 
   it('reads no further than the limit, announced or not', async (t) => {

@@ -14,11 +14,9 @@ import { CURRENT_I } from './mock-scms.ts';
 const DEVICE = join(import.meta.dirname, 'killed-device.ts');
 /** When each life ends: so long after the first of these steps; the last one is not cut short. */
 const LIVES: readonly { readonly after: RegExp; readonly ms: number }[] = [
-  { after: /begun/, ms: 3 },
   { after: /prepared/, ms: 0 },
   { after: /prepared|downloaded/, ms: 8 },
   { after: /acknowledged|downloaded/, ms: 4 },
-  { after: /downloaded/, ms: 1 },
   { after: /opened.*opened/s, ms: 5 },
 ];
 const PERIODS = 6;

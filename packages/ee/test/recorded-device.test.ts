@@ -33,12 +33,14 @@ import {
   recordedPkiKey,
 } from './recorded-device.ts';
 
-describe('the recorded device', { skip: MISSING }, () => {
+describe('the recorded device', () => {
   for (const [run, response] of [
     ['pseudonym1', '03-GET-download_batch'],
     ['pseudonym2', '06-GET-download_batch'],
   ] as const) {
-    it(`opens the batch of ${run}: all recorded certificates and private keys come out`, () => {
+    it(`opens the batch of ${run}: all recorded certificates and private keys come out`, {
+      skip: MISSING,
+    }, () => {
       const opened = openBatch(recorded(`http/${response}.response.bin`), {
         i: RECORDED_I,
         keys: recordedKeys(run),
@@ -56,7 +58,9 @@ describe('the recorded device', { skip: MISSING }, () => {
     });
   }
 
-  it('is refused the batch of its other run: every entry, and by the key', () => {
+  it('is refused the batch of its other run: every entry, and by the key', {
+    skip: MISSING,
+  }, () => {
     const opened = openBatch(recorded('http/03-GET-download_batch.response.bin'), {
       i: RECORDED_I,
       keys: recordedKeys('pseudonym2'),
@@ -69,7 +73,9 @@ describe('the recorded device', { skip: MISSING }, () => {
     for (const { error } of opened.failures) assert.match(error.message, /encrypted to this key/);
   });
 
-  it('is enrolled by its bundle, and the enrollment key is the recorded one', () => {
+  it('is enrolled by its bundle, and the enrollment key is the recorded one', {
+    skip: MISSING,
+  }, () => {
     const { key, certificate, warnings } = verifyBundle(
       parseBundle(recordedBundle()),
       PrivateKey.fromScalar(recorded('enrolment/Initial.privkey')),
@@ -81,7 +87,9 @@ describe('the recorded device', { skip: MISSING }, () => {
     assert.deepEqual(warnings, []);
   });
 
-  it('accepts the recorded acknowledgements, each for its own request only', () => {
+  it('accepts the recorded acknowledgements, each for its own request only', {
+    skip: MISSING,
+  }, () => {
     const [first, second] = ['01', '04'].map((n) => ({
       body: recorded(`http/${n}-POST-provision-pseudonym-certificate-batch.request.bin`),
       ack: recorded(`http/${n}-POST-provision-pseudonym-certificate-batch.response.bin`),
@@ -96,7 +104,7 @@ describe('the recorded device', { skip: MISSING }, () => {
     );
   });
 
-  it('would make requests that the recorded RA opens and verifies', () => {
+  it('would make requests that the recorded RA opens and verifies', { skip: MISSING }, () => {
     const keys = generateCaterpillarKeys(systemRandom);
     const body = makeProvisioningBody(keys, recordedEnrollment(), RECORDED_TIME, systemRandom);
     const header = makeDownloadHeader(
