@@ -52,7 +52,6 @@ export const LIFETIME = {
   ma: { type: 'hours', value: 35_208 },
   crlg: { type: 'hours', value: 35_208 },
   obeEnrollment: { type: 'years', value: 30 },
-  obePseudonym: { type: 'hours', value: 169 },
 } as const satisfies Record<string, Duration>;
 
 /**

@@ -36,7 +36,7 @@ import {
   ToBeSignedEncryptedCertificateResponse,
 } from '@chrysalis/scms';
 import { PcaRefusal, type PcaRefusalCode } from './pca-refusal.ts';
-import { CRL_SERIES, LIFETIME, publicEncryptionKey } from './profile.ts';
+import { CRL_SERIES, publicEncryptionKey } from './profile.ts';
 import type { Authority } from './test-scms.ts';
 
 /** The key that one LA shares with the PCA. */
@@ -89,7 +89,7 @@ export function takeOrder(
     crlSeries: CRL_SERIES.obePseudonym,
     validityPeriod: {
       start: issuer.iPeriods.start(info.iValue),
-      duration: LIFETIME.obePseudonym,
+      duration: issuer.iPeriods.certificateLifetime,
     },
     ...(region && { region }),
     appPermissions: info.psidSsp,

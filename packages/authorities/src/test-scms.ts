@@ -60,7 +60,7 @@ export interface TestScms {
 export interface TestScmsOptions {
   readonly now: Time32;
   readonly random: Random;
-  /** Stands in the RA's certificate; devices compare it with the host that they connect to. */
+  /** Stands in the RA's certificate: the name of its host. */
   readonly raHostname: string;
   /** Numbers of ISO 3166; the United States when missing. */
   readonly countries?: readonly number[];

@@ -63,7 +63,13 @@ const Schema = z.strictObject({
   }),
   iperiod: z.strictObject({
     epoch: z.int().min(0).max(0xffff_ffff).default(I_PERIOD_EPOCH),
-    'length-sec': z.int().min(1).max(0xffff_ffff).default(I_PERIOD_LENGTH_SEC),
+    // Certificates are valid for whole hours: the period and one of overlap.
+    'length-sec': z
+      .int()
+      .min(3600)
+      .max(0xffff * 3600 - 3600)
+      .multipleOf(3600, 'expected whole hours')
+      .default(I_PERIOD_LENGTH_SEC),
   }),
   store: z.strictObject({
     url: z.string().regex(/^(sqlite|postgres|postgresql):./, 'expected sqlite:PATH'),

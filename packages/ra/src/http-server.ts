@@ -19,7 +19,15 @@ const MAX_HEAD = 16 * 1024;
 /** A device sends one short request: it has this long for its head, and for the whole. */
 const HEAD_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
+/** How often Node looks for requests that take too long: by so much the two may be exceeded. */
+const TIMEOUT_CHECK_MS = 5000;
 const KEEP_ALIVE_MS = 60_000;
+/** A connection on which nothing moves for so long is dropped: a peer that does not read its answer holds no memory. */
+const STALLED_MS = 60_000;
+/** What requests under way get when the RA stops. Each takes milliseconds once it is here. */
+const CLOSE_GRACE_MS = 2000;
+/** How often connections that have become idle are closed meanwhile. */
+const CLOSE_SWEEP_MS = 50;
 
 const OCTET_STREAM = 'application/octet-stream';
 
@@ -43,7 +51,8 @@ export function createHttpServer(
     serverFactory: (handler) => createTlsServer(options, handler, door),
     bodyLimit: MAX_BODY,
     exposeHeadRoutes: false,
-    forceCloseConnections: true,
+    // A request that arrives while we stop is answered like any other: 503 is no status of ours.
+    return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
       leave(reply as unknown as FastifyReply, request, door, asRefusal(error));
     },
@@ -80,6 +89,8 @@ export function createHttpServer(
     );
   });
   app.setErrorHandler((error, request, reply) => leave(reply, request, door, asRefusal(error)));
+  const { closeConnections } = trackConnections(app.server);
+  app.addHook('preClose', async () => closeConnections());
   return app;
 }
 
@@ -94,12 +105,17 @@ function createTlsServer(
       maxHeaderSize: MAX_HEAD,
       headersTimeout: HEAD_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
       // Node's own answer would be 400: ours is the door's.
       requireHostHeader: false,
     },
     handler,
   );
+  server.setTimeout(STALLED_MS);
+  // Without TLS nothing can be said, and Node would hand the socket on as a client's error: an answer to it would
+  // wait forever for the handshake.
+  server.prependListener('tlsClientError', (_error, socket) => socket.destroy());
   const refuse = (socket: Duplex, seen: string) => {
     refuseOnSocket(
       socket,
@@ -115,6 +131,30 @@ function createTlsServer(
   server.on('connect', (_request, socket) => refuse(socket, 'CONNECT'));
   server.on('upgrade', (_request, socket) => refuse(socket, 'an upgrade'));
   return server;
+}
+
+/**
+ * Closes the connections of a server that stops: idle ones as they become idle, the others after a grace. Node
+ * closes those alone that are idle at that moment, and knows none whose handshake is not over.
+ */
+function trackConnections(server: FastifyInstance['server']): { closeConnections(): void } {
+  const open = new Set<Duplex>();
+  server.on('connection', (socket: Duplex) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  });
+  return {
+    closeConnections() {
+      const sweep = setInterval(() => server.closeIdleConnections(), CLOSE_SWEEP_MS);
+      const grace = setTimeout(() => {
+        for (const socket of open) socket.destroy();
+      }, CLOSE_GRACE_MS);
+      server.once('close', () => {
+        clearInterval(sweep);
+        clearTimeout(grace);
+      });
+    },
+  };
 }
 
 function bodyOf(request: FastifyRequest): Uint8Array {
@@ -191,5 +231,7 @@ function refuseOnSocket(socket: Duplex, door: Door, error: Refusal): void {
   if (!socket.writable || socket.destroyed) return;
   const { headers } = door.refuse(error, { method: '', path: '' });
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n${lines.join('')}\r\n`);
+  const answer = `HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n${lines.join('')}\r\n`;
+  // Node has let go of these sockets: nobody else would close one whose peer keeps its half open.
+  socket.end(answer, () => socket.destroy());
 }

@@ -21,6 +21,7 @@ import {
   ToBeSignedEncryptedCertificateResponse,
   timeOf,
 } from '@chrysalis/scms';
+import { OVERLAP_SEC } from './horizon.ts';
 import type { Peer } from './options.ts';
 
 /** What the RA knows of a request that the answer has to agree with. */
@@ -37,9 +38,6 @@ interface Checking {
   readonly iPeriod: IPeriodClock;
   readonly clock: Clock;
 }
-
-/** One week and an hour: the lifetime of a pseudonym certificate (cert-profile.asn). */
-const OVERLAP_SEC = 3600;
 
 /**
  * Checks a SecuredPcaRaCertificateRequestReply as far as the RA can read it: both signatures are the PCA's, it answers

@@ -1,7 +1,7 @@
 import type { Random } from '@chrysalis/crypto';
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import { type Database, GroupCommit } from '@chrysalis/store';
-import { CompiledQuery, sql } from 'kysely';
+import { CompiledQuery, sql, type Transaction } from 'kysely';
 import type { Device } from './device-registry.ts';
 import type { ComposedRequest } from './expand.ts';
 import type { LinkageValues } from './linkage-conversation.ts';
@@ -17,9 +17,17 @@ export interface DueRequest {
   readonly permissions: Uint8Array;
 }
 
+/** A batch whose every request is answered. */
+export interface CompleteBatch {
+  readonly deviceId: number;
+  readonly requestHash: Uint8Array;
+  readonly i: number;
+}
+
 /**
- * The pipeline's durable state. Each method is one transaction: a kill between two of them leaves a state from
- * which the pipeline goes on.
+ * The pipeline's durable state. Each method that writes is one transaction: a kill between two of them leaves a state
+ * from which the pipeline goes on. Each looks in its transaction whether the step is still to be done, and does
+ * nothing otherwise: another process may share the database, and have been faster.
  */
 export class PipelineStore {
   readonly #database: Database<RaSchema>;
@@ -32,9 +40,25 @@ export class PipelineStore {
 
   /**
    * The device that lacks the nearest period up to `last`: nearest weeks first, oldest device first. Not one whose
-   * enrollment certificate ends before, nor one that is blacklisted.
+   * enrollment certificate ends before, nor one that is blacklisted. Devices that failed come after all others, and
+   * not before their time: what is wrong with one of them costs the others nothing.
    */
-  nextToExpand(last: number): Promise<Device | undefined> {
+  async nextToExpand(last: number, now: Time32): Promise<Device | undefined> {
+    const lacking = this.#lackingPeriod(last);
+    const fresh = await lacking
+      .where('failures', '=', 0)
+      .orderBy('expanded_through')
+      .orderBy('id')
+      .executeTakeFirst();
+    if (fresh) return fresh;
+    return lacking
+      .where('failures', '>', 0)
+      .where('retry_at', '<=', now)
+      .orderBy('retry_at')
+      .executeTakeFirst();
+  }
+
+  #lackingPeriod(last: number) {
     return this.#database.query
       .selectFrom('device')
       .selectAll()
@@ -50,18 +74,7 @@ export class PipelineStore {
           ),
         ),
       )
-      .orderBy('expanded_through')
-      .orderBy('id')
-      .limit(1)
-      .executeTakeFirst();
-  }
-
-  async device(id: number): Promise<Device | undefined> {
-    return this.#database.query
-      .selectFrom('device')
-      .selectAll()
-      .where('id', '=', id)
-      .executeTakeFirst();
+      .limit(1);
   }
 
   /** Files the pre-linkage values of both LAs for periods from `iMin` on. */
@@ -72,6 +85,17 @@ export class PipelineStore {
     la2: LinkageValues,
   ): Promise<void> {
     await this.#writes.run(async (query) => {
+      const { numUpdatedRows } = await query
+        .updateTable('device')
+        .set({
+          linked_through: iMin + la1.byPeriod.length - 1,
+          la1_chain: la1.chainId,
+          la2_chain: la2.chainId,
+        })
+        .where('id', '=', device.id)
+        .where('linked_through', '=', iMin - 1)
+        .executeTakeFirst();
+      if (numUpdatedRows === 0n) return;
       for (const [n, la1Values] of la1.byPeriod.entries()) {
         const la2Values = la2.byPeriod[n];
         if (!la2Values) throw new RangeError('expected as many periods from both LAs');
@@ -85,15 +109,6 @@ export class PipelineStore {
           })
           .execute();
       }
-      await query
-        .updateTable('device')
-        .set({
-          linked_through: iMin + la1.byPeriod.length - 1,
-          la1_chain: la1.chainId,
-          la2_chain: la2.chainId,
-        })
-        .where('id', '=', device.id)
-        .execute();
     });
   }
 
@@ -116,6 +131,13 @@ export class PipelineStore {
     random: Random,
   ): Promise<void> {
     await this.#writes.run(async (query) => {
+      const { numUpdatedRows } = await query
+        .updateTable('device')
+        .set({ expanded_through: i })
+        .where('id', '=', device.id)
+        .where('expanded_through', '=', i - 1)
+        .executeTakeFirst();
+      if (numUpdatedRows === 0n) return;
       await query.executeQuery(CompiledQuery.raw(createHpcrTable(i)));
       for (const { j, octets, hpcr } of requests) {
         await query
@@ -143,11 +165,6 @@ export class PipelineStore {
         .where('device_id', '=', device.id)
         .where('i', '=', i)
         .execute();
-      await query
-        .updateTable('device')
-        .set({ expanded_through: i })
-        .where('id', '=', device.id)
-        .execute();
     });
   }
 
@@ -156,6 +173,7 @@ export class PipelineStore {
     const pool = await this.#database.query
       .selectFrom('pca_request')
       .select(({ fn }) => [fn.countAll<number>().as('count'), fn.min('created_at').as('oldest')])
+      .where('response', 'is', null)
       .where('released', '=', 0)
       .executeTakeFirstOrThrow();
     const isDue = pool.count >= threshold || (pool.count > 0 && pool.oldest <= oldestBefore);
@@ -163,6 +181,7 @@ export class PipelineStore {
     await this.#database.query
       .updateTable('pca_request')
       .set({ released: 1 })
+      .where('response', 'is', null)
       .where('released', '=', 0)
       .execute();
     return pool.count;
@@ -173,6 +192,7 @@ export class PipelineStore {
     const row = await this.#database.query
       .selectFrom('pca_request')
       .select(({ fn }) => fn.min('created_at').as('oldest'))
+      .where('response', 'is', null)
       .where('released', '=', 0)
       .executeTakeFirst();
     return row?.oldest ?? undefined;
@@ -210,43 +230,73 @@ export class PipelineStore {
     return row?.at ?? undefined;
   }
 
+  /** Requests that were not sent yet. Those that the PCA refuses do not count: they would stop the others for good. */
   async countWaiting(): Promise<number> {
     const row = await this.#database.query
       .selectFrom('pca_request')
       .select(({ fn }) => fn.countAll<number>().as('count'))
       .where('response', 'is', null)
+      .where('attempts', '=', 0)
       .executeTakeFirstOrThrow();
     return row.count;
   }
 
-  async recordResponse(hpcr: Uint8Array, response: Uint8Array): Promise<void> {
-    await this.#writes.run((query) =>
-      query.updateTable('pca_request').set({ response }).where('hpcr', '=', hpcr).execute(),
-    );
+  /** Files an answer; the device has no failures any more. */
+  async recordResponse({ hpcr, deviceId }: DueRequest, response: Uint8Array): Promise<void> {
+    await this.#writes.run(async (query) => {
+      await query.updateTable('pca_request').set({ response }).where('hpcr', '=', hpcr).execute();
+      await query
+        .updateTable('device')
+        .set({ failures: 0, retry_at: 0 })
+        .where('id', '=', deviceId)
+        .where('failures', '>', 0)
+        .execute();
+    });
   }
 
-  async postpone(hpcr: Uint8Array, until: Time32): Promise<void> {
+  async postpone({ hpcr }: DueRequest, until: Time32): Promise<void> {
+    await this.#writes.run((query) => postponeRequest(query, hpcr, until));
+  }
+
+  /** Notes that the PCA refuses a request: it is repeated, but nothing more is begun for its device before `until`. */
+  async refuse({ hpcr, deviceId, attempts }: DueRequest, until: Time32): Promise<void> {
+    await this.#writes.run(async (query) => {
+      await postponeRequest(query, hpcr, until);
+      await query
+        .updateTable('device')
+        .set({
+          failures: sql<number>`max(failures, ${attempts + 1})`,
+          retry_at: sql<number>`max(retry_at, ${until})`,
+        })
+        .where('id', '=', deviceId)
+        .execute();
+    });
+  }
+
+  /** Notes a failure that is a device's own: nothing more is begun for it before `until`. */
+  async postponeDevice({ id, failures }: Device, until: Time32): Promise<void> {
     await this.#writes.run((query) =>
       query
-        .updateTable('pca_request')
-        .set((eb) => ({ attempts: eb('attempts', '+', 1), next_attempt_at: until }))
-        .where('hpcr', '=', hpcr)
+        .updateTable('device')
+        .set({ failures: failures + 1, retry_at: until })
+        .where('id', '=', id)
         .execute(),
     );
   }
 
   /** Batches whose every request is answered. */
-  complete(limit: number): Promise<{ deviceId: number; i: number }[]> {
+  complete(limit: number): Promise<CompleteBatch[]> {
     return this.#database.query
       .selectFrom('pca_request')
-      .select(['device_id as deviceId', 'i'])
+      .innerJoin('device', 'device.id', 'pca_request.device_id')
+      .select(['device_id as deviceId', 'i', 'request_hash as requestHash'])
       .groupBy(['device_id', 'i'])
       .having((eb) => eb(eb.fn.countAll(), '=', eb.fn.count('response')))
       .limit(limit)
       .execute();
   }
 
-  /** The responses of one batch, by j. */
+  /** The responses of one batch, by j; none when another process has filed it meanwhile. */
   async responsesOf(deviceId: number, i: number): Promise<Uint8Array[]> {
     const rows = await this.#database.query
       .selectFrom('pca_request')
@@ -264,11 +314,12 @@ export class PipelineStore {
   /** Notes that a batch lies in the object store: its rows disappear, and the device's horizon moves on. */
   async markFiled(deviceId: number, i: number): Promise<void> {
     await this.#writes.run(async (query) => {
-      await query
+      const { numDeletedRows } = await query
         .deleteFrom('pca_request')
         .where('device_id', '=', deviceId)
         .where('i', '=', i)
-        .execute();
+        .executeTakeFirst();
+      if (numDeletedRows === 0n) return;
       await query
         .insertInto('filed')
         .values({ device_id: deviceId, i })
@@ -328,13 +379,16 @@ export class PipelineStore {
       for (const table of ['pca_request', 'pre_linkage', 'filed'] as const) {
         await query.deleteFrom(table).where('i', '<=', i).execute();
       }
-      for (const column of ['filed_through', 'expanded_through', 'linked_through'] as const) {
-        await query
-          .updateTable('device')
-          .set({ [column]: i })
-          .where(column, '<', i)
-          .execute();
-      }
+      // filed_through <= expanded_through <= linked_through: no device lags in another column alone.
+      await query
+        .updateTable('device')
+        .set({
+          filed_through: i,
+          expanded_through: sql<number>`max(expanded_through, ${i})`,
+          linked_through: sql<number>`max(linked_through, ${i})`,
+        })
+        .where('filed_through', '<', i)
+        .execute();
       await query
         .insertInto('setting')
         .values({ name: 'dropped_through', value: i })
@@ -342,6 +396,18 @@ export class PipelineStore {
         .execute();
     });
   }
+}
+
+async function postponeRequest(
+  query: Transaction<RaSchema>,
+  hpcr: Uint8Array,
+  until: Time32,
+): Promise<void> {
+  await query
+    .updateTable('pca_request')
+    .set((eb) => ({ attempts: eb('attempts', '+', 1), next_attempt_at: until }))
+    .where('hpcr', '=', hpcr)
+    .execute();
 }
 
 /** The index of requests of one period; `i` is an integer of ours, never a string of somebody else's. */

@@ -1,10 +1,12 @@
 import { CryptoError } from '@chrysalis/crypto';
-import { timeOf } from '@chrysalis/scms';
+import type { Time32 } from '@chrysalis/ieee1609dot2';
+import { AuthorityUnavailableError, timeOf } from '@chrysalis/scms';
+import { backOffSec, Outage } from './back-off.ts';
 import { batchKey, zipBatch } from './batch-file.ts';
 import type { Device } from './device-registry.ts';
-import { composeRequests } from './expand.ts';
-import { lastPeriodOfAll, skipsShuffle } from './horizon.ts';
-import { requestLinkageValues } from './linkage-conversation.ts';
+import { type ComposedRequest, composeRequests } from './expand.ts';
+import { lastPeriodOfAll, OVERLAP_SEC, skipsShuffle } from './horizon.ts';
+import { type LinkageValues, requestLinkageValues } from './linkage-conversation.ts';
 import type { RaOptions } from './options.ts';
 import { checkReply } from './pca-conversation.ts';
 import { type DueRequest, PipelineStore } from './pipeline-store.ts';
@@ -15,15 +17,11 @@ const LINKAGE_PERIODS = 8;
 const IN_FLIGHT = 32;
 /** Requests that wait for the PCA before no more are made: bounds the database when the PCA is down. */
 const MAX_WAITING = 20_000;
-/** Back-off after a failure of the PCA or an LA: doubles from the first to the last. */
-const RETRY_FIRST_SEC = 1;
+/** Longest pause before a request that the PCA refused, or a device that failed, is tried again. */
 const RETRY_LAST_SEC = 3600;
-/** How long a period's files stay after its end: the overlap of certificates (Q23). */
-const KEEP_SEC = 3600;
-/** The longest sleep, so that a clock that was set is noticed. */
-const MAX_SLEEP_MS = 60_000;
-/** Pause after a fault of ours. */
-const AFTER_FAULT_MS = 1000;
+/** The longest sleep, so that a clock that was set is noticed; and the longest pause after a fault of ours. */
+const MAX_SLEEP_SEC = 60;
+const MIN_SLEEP_MS = 100;
 /** Batches looked for at a time. */
 const FILE_AT_ONCE = 64;
 
@@ -39,9 +37,8 @@ export class Pipeline {
   #wake: (() => void) | undefined;
   #awake = true;
   #running: Promise<void> | undefined;
-  /** Time before which no LA is asked again, and how often in a row asking has failed. */
-  #linkageRetryAt = 0;
-  #linkageFailures = 0;
+  readonly #laOutage = new Outage();
+  readonly #pcaOutage = new Outage();
 
   constructor(options: RaOptions) {
     this.#options = options;
@@ -66,83 +63,118 @@ export class Pipeline {
   }
 
   async #run(): Promise<void> {
+    let faults = 0;
     while (!this.#stopping) {
       try {
         this.#awake = false;
         if (await this.#step()) await yieldToDevices();
         else await this.#sleepUnlessWoken(await this.#untilNext());
+        faults = 0;
       } catch (error) {
         // Ours, not a peer's: the disk is full, or a bug. The rows are as they were; try again later.
         this.#options.log.error({ err: error }, 'pipeline step failed');
         this.#awake = false;
-        await this.#sleepUnlessWoken(AFTER_FAULT_MS);
+        await this.#sleepUnlessWoken(backOffSec(faults++, MAX_SLEEP_SEC) * 1000);
       }
     }
   }
 
   /** Does a little of everything; false when there was nothing to do. */
   async #step(): Promise<boolean> {
+    await this.#dropOver();
     const sent = await this.#sendDue();
     const filed = await this.#fileComplete();
     const expanded = await this.#expandNext();
     const released = await this.#openShuffle();
-    await this.#dropOver();
     return sent || filed || expanded || released;
   }
 
   async #expandNext(): Promise<boolean> {
-    const { clock, log } = this.#options;
-    const now = timeOf(clock);
-    if (now < this.#linkageRetryAt || (await this.#store.countWaiting()) >= MAX_WAITING)
-      return false;
+    const now = timeOf(this.#options.clock);
+    if ((await this.#store.countWaiting()) >= MAX_WAITING) return false;
     const last = lastPeriodOfAll(this.#options, now);
-    const device = await this.#store.nextToExpand(last);
+    const device = await this.#store.nextToExpand(last, now);
     if (!device) return false;
     const i = device.expanded_through + 1;
+    if (i <= device.linked_through) {
+      await this.#expand(device, i);
+      return true;
+    }
+    if (this.#laOutage.pausedUntil(now) !== undefined) return false;
+    return this.#fetchLinkage(device, i, Math.min(last, device.last_i));
+  }
+
+  /** Asks both LAs; false when one of them did not give what it should. */
+  async #fetchLinkage(device: Device, iMin: number, last: number): Promise<boolean> {
+    const { clock, log } = this.#options;
+    let values: readonly [LinkageValues, LinkageValues];
     try {
-      if (i > device.linked_through)
-        await this.#fetchLinkage(device, i, Math.min(last, device.last_i));
-      else await this.#expand(device, i);
-      this.#linkageFailures = 0;
+      values = await this.#requestLinkage(device, iMin, last);
     } catch (error) {
-      if (error instanceof CryptoError && error.code === 'point-at-infinity') {
-        await this.#store.markFailed(device.id);
-        log.warn({ deviceId: device.id }, 'the keys of a device cannot be expanded');
-        return true;
-      }
-      this.#linkageRetryAt = now + backOffSec(this.#linkageFailures++);
-      log.warn({ err: error, retryAt: this.#linkageRetryAt }, 'no pre-linkage values');
+      const now = timeOf(clock);
+      this.#laOutage.failed(now);
+      // An LA that answers, but not as it should, may do so for this device alone: others come first next time.
+      if (!(error instanceof AuthorityUnavailableError)) await this.#postponeDevice(device, now);
+      log.warn({ err: error, deviceId: device.id }, 'no pre-linkage values');
       return false;
     }
+    this.#laOutage.succeeded();
+    await this.#store.addLinkage(device, iMin, ...values);
     return true;
   }
 
-  async #fetchLinkage(device: Device, iMin: number, last: number): Promise<void> {
+  #requestLinkage(
+    device: Device,
+    iMin: number,
+    last: number,
+  ): Promise<[LinkageValues, LinkageValues]> {
     const { identity, pca, la1, la2, trust, clock, policy } = this.#options;
     const iMax = Math.min(iMin + LINKAGE_PERIODS - 1, last);
     const jMax = policy.certificatesPerPeriod;
     const conversation = { identity, pcaHostname: pca.hostname, trust, clock };
-    const [values1, values2] = await Promise.all([
+    return Promise.all([
       requestLinkageValues(la1, { iMin, iMax, jMax, chainId: device.la1_chain }, conversation),
       requestLinkageValues(la2, { iMin, iMax, jMax, chainId: device.la2_chain }, conversation),
     ]);
-    await this.#store.addLinkage(device, iMin, values1, values2);
   }
 
   async #expand(device: Device, i: number): Promise<void> {
-    const { clock, random, policy } = this.#options;
+    const { clock, random } = this.#options;
+    const now = timeOf(clock);
     const linkage = await this.#store.linkageOf(device.id, i);
-    if (!linkage) throw new RangeError(`expected pre-linkage values of period ${i}`);
-    const { la1_values, la2_values } = linkage;
-    const requests = composeRequests(device, i, la1_values, la2_values, this.#options);
-    const released = skipsShuffle(device, i, policy);
-    await this.#store.addRequests(device, i, requests, timeOf(clock), released, random);
+    let requests: ComposedRequest[];
+    try {
+      if (!linkage) throw new RangeError(`expected pre-linkage values of period ${i}`);
+      const { la1_values, la2_values } = linkage;
+      requests = composeRequests(device, i, la1_values, la2_values, this.#options);
+    } catch (error) {
+      return this.#giveUp(device, error, now);
+    }
+    const released = skipsShuffle(device, i, this.#options);
+    await this.#store.addRequests(device, i, requests, now, released, random);
+  }
+
+  /** A device that cannot be expanded: for good when it chose such keys, for now when its row is not as it should be. */
+  async #giveUp(device: Device, error: unknown, now: Time32): Promise<void> {
+    const { log } = this.#options;
+    if (error instanceof CryptoError && error.code === 'point-at-infinity') {
+      await this.#store.markFailed(device.id);
+      log.warn({ deviceId: device.id }, 'the keys of a device cannot be expanded');
+      return;
+    }
+    await this.#postponeDevice(device, now);
+    log.error({ err: error, deviceId: device.id }, 'a device cannot be expanded');
+  }
+
+  #postponeDevice(device: Device, now: Time32): Promise<void> {
+    return this.#store.postponeDevice(device, now + backOffSec(device.failures, RETRY_LAST_SEC));
   }
 
   async #openShuffle(): Promise<boolean> {
     const { policy, clock, log } = this.#options;
     const released = await this.#store.releaseShuffle(
-      policy.shuffleThreshold,
+      // No more than that are made before some are sent.
+      Math.min(policy.shuffleThreshold, MAX_WAITING),
       timeOf(clock) - policy.shuffleMaxAgeSec,
     );
     if (released > 0) log.info({ released }, 'shuffle opened');
@@ -150,46 +182,65 @@ export class Pipeline {
   }
 
   async #sendDue(): Promise<boolean> {
-    const due = await this.#store.due(timeOf(this.#options.clock), IN_FLIGHT);
-    await Promise.all(due.map((request) => this.#send(request)));
-    return due.length > 0;
+    const { clock } = this.#options;
+    const now = timeOf(clock);
+    if (this.#pcaOutage.pausedUntil(now) !== undefined) return false;
+    const due = await this.#store.due(now, this.#pcaOutage.isSuspected ? 1 : IN_FLIGHT);
+    if (due.length === 0) return false;
+    // Each is waited for, even when one could not be recorded: none is sent again while it is on its way.
+    const outcomes = await Promise.allSettled(due.map((request) => this.#send(request)));
+    const isSilent = outcomes.every((outcome) => outcome.status === 'fulfilled' && !outcome.value);
+    if (isSilent) this.#pcaOutage.failed(timeOf(clock));
+    else this.#pcaOutage.succeeded();
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    return true;
   }
 
-  async #send(request: DueRequest): Promise<void> {
+  /** Sends a request and records what becomes of it; false when the PCA did not answer at all. */
+  async #send(request: DueRequest): Promise<boolean> {
     const { pca, clock, log } = this.#options;
+    const retryAt = () => timeOf(clock) + backOffSec(request.attempts, RETRY_LAST_SEC);
+    const attempt = { deviceId: request.deviceId, attempts: request.attempts + 1 };
+    let reply: Uint8Array;
+    try {
+      reply = await pca.port.requestCertificate(request.octets);
+    } catch (error) {
+      await this.#store.postpone(request, retryAt());
+      log.warn({ err: error, ...attempt }, 'no certificate from the PCA');
+      return false;
+    }
     let response: Uint8Array;
     try {
-      const reply = await pca.port.requestCertificate(request.octets);
       response = checkReply(reply, request, this.#options);
     } catch (error) {
-      const retryAt = timeOf(clock) + backOffSec(request.attempts);
-      await this.#store.postpone(request.hpcr, retryAt);
-      log.warn(
-        { err: error, attempts: request.attempts + 1, retryAt },
-        'no certificate from the PCA',
-      );
-      return;
+      await this.#store.refuse(request, retryAt());
+      log.warn({ err: error, ...attempt }, 'no certificate from the PCA');
+      return true;
     }
-    await this.#store.recordResponse(request.hpcr, response);
+    await this.#store.recordResponse(request, response);
+    return true;
   }
 
   async #fileComplete(): Promise<boolean> {
     const complete = await this.#store.complete(FILE_AT_ONCE);
-    for (const { deviceId, i } of complete) {
-      const device = await this.#store.device(deviceId);
-      if (!device) throw new RangeError(`expected device ${deviceId}`);
-      const zip = zipBatch(i, await this.#store.responsesOf(deviceId, i));
-      await this.#options.objects.put(batchKey(i, device.request_hash), zip);
+    for (const { deviceId, requestHash, i } of complete) {
+      const responses = await this.#store.responsesOf(deviceId, i);
+      if (responses.length === 0) continue;
+      await this.#options.objects.put(batchKey(i, requestHash), zipBatch(i, responses));
       await this.#store.markFiled(deviceId, i);
       await yieldToDevices();
     }
     return complete.length > 0;
   }
 
-  /** Drops each period that is over whole: the files of all devices, and the index of their requests. */
+  /**
+   * Drops each period that is over whole: the files of all devices, and the index of their requests. A period's files
+   * stay as long as its certificates are valid (Q23).
+   */
   async #dropOver(): Promise<void> {
     const { iPeriod, clock, objects, log } = this.#options;
-    const over = iPeriod.at(timeOf(clock) - KEEP_SEC) - 1;
+    const over = iPeriod.at(timeOf(clock) - OVERLAP_SEC) - 1;
+    if (over < 0) return;
     const dropped = await this.#store.setting('dropped_through');
     if (dropped !== undefined && dropped >= over) return;
     for (let i = dropped === undefined ? over : dropped + 1; i <= over; i++) {
@@ -204,14 +255,17 @@ export class Pipeline {
     const { iPeriod, clock, policy } = this.#options;
     const now = timeOf(clock);
     const oldest = await this.#store.oldestInShuffle();
+    const nextAttempt = await this.#store.nextAttempt();
     const times = [
       iPeriod.start(iPeriod.at(now) + 1),
-      await this.#store.nextAttempt(),
+      nextAttempt === undefined
+        ? undefined
+        : Math.max(nextAttempt, this.#pcaOutage.pausedUntil(now) ?? now),
       oldest === undefined ? undefined : oldest + policy.shuffleMaxAgeSec,
-      this.#linkageRetryAt > now ? this.#linkageRetryAt : undefined,
+      this.#laOutage.pausedUntil(now),
     ];
     const next = Math.min(...times.filter((time) => time !== undefined));
-    return Math.min(MAX_SLEEP_MS, Math.max(100, (next - now) * 1000));
+    return Math.min(MAX_SLEEP_SEC * 1000, Math.max(MIN_SLEEP_MS, (next - now) * 1000));
   }
 
   #sleepUnlessWoken(milliseconds: number): Promise<void> {
@@ -225,10 +279,6 @@ export class Pipeline {
       };
     });
   }
-}
-
-function backOffSec(failures: number): number {
-  return Math.min(RETRY_LAST_SEC, RETRY_FIRST_SEC * 2 ** Math.min(failures, 20));
 }
 
 /** Lets requests of devices that have arrived go first. */

@@ -114,11 +114,20 @@ export class Provisioning {
       );
     }
     const currentI = iPeriod.at(now);
+    // Not the device's fault: our clock is wrong, or the epoch was configured too late.
+    if (currentI < 0) throw new RangeError(`expected a current i-period from 0, saw ${currentI}`);
     const firstI = Math.max(currentI, iPeriod.at(request.requestedStartTime ?? now));
     if (firstI >= currentI + policy.weeksAhead) {
       throw new Refusal(
         'raWrongParameters',
         `expected a start within ${policy.weeksAhead} periods, saw i = ${firstI} at i = ${currentI}`,
+      );
+    }
+    const lastI = lastPeriodWithin(enrollment, iPeriod);
+    if (firstI > lastI) {
+      throw new Refusal(
+        'raWrongParameters',
+        `expected a start within the enrollment certificate's validity, saw i = ${firstI} after ${lastI}`,
       );
     }
     const availableAt = this.#firstBatchAt(now);
@@ -140,7 +149,7 @@ export class Provisioning {
       available_at: availableAt,
       status: 'active',
       first_i: firstI,
-      last_i: lastPeriodWithin(enrollment, iPeriod),
+      last_i: lastI,
       linked_through: firstI - 1,
       expanded_through: firstI - 1,
       filed_through: firstI - 1,

@@ -40,6 +40,9 @@ export interface DeviceTable {
   readonly expanded_through: number;
   /** Batches are filed through this period, without a gap. */
   readonly filed_through: number;
+  /** Failures in a row that were this device's own, and the time before which it is not tried again; 0 and 0 without. */
+  readonly failures: Generated<number>;
+  readonly retry_at: Generated<number>;
   /** LinkageChainIds by which the LAs continue the chains; null before the first values. */
   readonly la1_chain: Uint8Array | null;
   readonly la2_chain: Uint8Array | null;
@@ -124,10 +127,12 @@ export const RA_MIGRATIONS: readonly Migration[] = [
         linked_through integer not null,
         expanded_through integer not null,
         filed_through integer not null,
+        failures integer not null default 0,
+        retry_at integer not null default 0,
         la1_chain blob,
         la2_chain blob
       ) strict`,
-      'create index device_to_expand on device (status, expanded_through)',
+      'create index device_to_expand on device (status, failures, expanded_through)',
       `create table pre_linkage (
         device_id integer not null,
         i integer not null,
@@ -149,7 +154,10 @@ export const RA_MIGRATIONS: readonly Migration[] = [
         response blob,
         unique (device_id, i, j)
       ) strict`,
-      'create index pca_request_to_send on pca_request (released, shuffle_key) where response is null',
+      // Covers what the pipeline asks of it at every step, so that the rows themselves are not read.
+      `create index pca_request_to_send
+        on pca_request (released, shuffle_key, attempts, next_attempt_at, created_at)
+        where response is null`,
       'create table filed (device_id integer not null, i integer not null, primary key (device_id, i)) strict, without rowid',
       `create table blacklist (
         enrollment_hash blob primary key,

@@ -32,9 +32,17 @@ describe('the i-period, section 3.4', () => {
     assert.equal(clock.at(time32FromUnix(Date.parse('2015-07-07T08:59:58Z'))), 25);
   });
 
-  test('may begin elsewhere and last as long as one likes', () => {
-    const minutes = new IPeriodClock(100, 60);
-    assert.deepEqual([minutes.at(99), minutes.at(100), minutes.at(219)], [-1, 0, 1]);
-    assert.equal(minutes.start(2), 220);
+  test('may begin elsewhere and last any number of hours', () => {
+    const hours = new IPeriodClock(100, 3600);
+    assert.deepEqual([hours.at(99), hours.at(100), hours.at(7299)], [-1, 0, 1]);
+    assert.equal(hours.start(2), 7300);
+    for (const length of [0, -3600, 60, 3601, Number.NaN]) {
+      assert.throws(() => new IPeriodClock(100, length), RangeError);
+    }
+  });
+
+  test('and an hour of overlap is how long its certificates last: 169 hours for a week', () => {
+    assert.deepEqual(clock.certificateLifetime, { type: 'hours', value: 169 });
+    assert.deepEqual(new IPeriodClock(0, 3600).certificateLifetime, { type: 'hours', value: 2 });
   });
 });

@@ -185,8 +185,7 @@ async function syncIfPresent(directory: string): Promise<void> {
 }
 
 /**
- * Synchronous on purpose: 12 µs for 10 kB against 114 µs through the thread pool
- * (docs/performance.md), and this is what answers a device's download.
+ * Synchronous on purpose: 12 µs for 10 kB against 114 µs through the thread pool, and this is what answers a device's download.
  */
 function readWhole(path: string): Uint8Array {
   const file = openSync(path, 'r');

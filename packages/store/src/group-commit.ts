@@ -3,7 +3,7 @@ import { CompiledQuery, type Transaction } from 'kysely';
 import type { Database } from './database.ts';
 import { StoreError } from './store-error.ts';
 
-/** Items in one commit. Beyond a hundred the sync is no longer what costs (docs/performance.md). */
+/** Items in one commit. Beyond a hundred the sync is no longer what costs. */
 const MAX_GROUP = 100;
 
 /** Items that may wait: about a second's worth. More means that the disk does not keep up. */

@@ -8,17 +8,20 @@ import {
   type UnknownAlternative,
 } from '@chrysalis/coer';
 import { HashAlgorithm, Signature, SignerIdentifier } from '@chrysalis/ieee1609dot2';
+import { ScmsComponentCertificateManagementPdu } from './component-cert-management.ts';
 import { EcaEndEntityInterfacePdu } from './eca-ee.ts';
+import { EndEntityMaInterfacePdu } from './ee-ma.ts';
 import { EndEntityRaInterfacePdu122, EndEntityRaInterfacePdu124 } from './ee-ra.ts';
 import { LaRaInterfacePdu } from './la-ra.ts';
 import { PcaRaInterfacePdu } from './pca-ra.ts';
+import { RaPgInterfacePdu } from './ra-pg.ts';
 import { notReceived, VersionOne } from './version.ts';
 
 /** The alternatives of ScmsPDU whose modules this project speaks; EeRa is one dialect or the other. */
 export type ScmsPduContent<EeRa> =
-  | { readonly type: 'ccm'; readonly value: never }
+  | { readonly type: 'ccm'; readonly value: ScmsComponentCertificateManagementPdu }
   | { readonly type: 'ecaEe'; readonly value: EcaEndEntityInterfacePdu }
-  | { readonly type: 'eeMa'; readonly value: never }
+  | { readonly type: 'eeMa'; readonly value: EndEntityMaInterfacePdu }
   | { readonly type: 'eeRa'; readonly value: EeRa }
   | { readonly type: 'laMa'; readonly value: never }
   | { readonly type: 'laPca'; readonly value: never }
@@ -26,7 +29,7 @@ export type ScmsPduContent<EeRa> =
   | { readonly type: 'maPca'; readonly value: never }
   | { readonly type: 'maRa'; readonly value: never }
   | { readonly type: 'pcaRa'; readonly value: PcaRaInterfacePdu }
-  | { readonly type: 'raPg'; readonly value: never }
+  | { readonly type: 'raPg'; readonly value: RaPgInterfacePdu }
   | UnknownAlternative;
 
 export interface ScmsPduOf<EeRa> {
@@ -40,9 +43,9 @@ function scmsPdu<EeRa>(eeRa: Codec<EeRa>): Codec<ScmsPduOf<EeRa>> {
     content: choice<ScmsPduContent<unknown>>(
       'ScmsPDU.content',
       {
-        ccm: notReceived('ScmsComponentCertificateManagementPDU'),
+        ccm: ScmsComponentCertificateManagementPdu,
         ecaEe: EcaEndEntityInterfacePdu,
-        eeMa: notReceived('EndEntityMaInterfacePDU'),
+        eeMa: EndEntityMaInterfacePdu,
         eeRa: eeRa as Codec<unknown>,
         laMa: notReceived('LaMaInterfacePDU'),
         laPca: notReceived('LaPcaInterfacePDU'),
@@ -50,7 +53,7 @@ function scmsPdu<EeRa>(eeRa: Codec<EeRa>): Codec<ScmsPduOf<EeRa>> {
         maPca: notReceived('MaPcaInterfacePDU'),
         maRa: notReceived('MaRaInterfacePDU'),
         pcaRa: PcaRaInterfacePdu,
-        raPg: notReceived('RaPgInterfacePDU'),
+        raPg: RaPgInterfacePdu,
       },
       { extensible: true },
     ),
