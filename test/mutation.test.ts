@@ -53,6 +53,7 @@ import {
   signRequest,
   ToBeEncryptedIndividualPlv,
   ToBeSignedEncryptedCertificateResponse,
+  ToBeSignedPolicyData,
   verifyRequest,
 } from '@chrysalis/scms';
 import {
@@ -70,6 +71,7 @@ import {
   USA,
 } from '../packages/ieee1609dot2/test/pki.ts';
 import { device } from '../packages/scms/test/device.ts';
+import { fileSamples } from './support/file-samples.ts';
 
 const MUTANTS = 10_000;
 /** One in so many accepted mutants goes on to the receiver, whose curve operations cost more than all the decoding. */
@@ -107,6 +109,7 @@ describe('10,000 mutants', () => {
     ...requests(),
     ...answers(),
     ...betweenAuthorities(),
+    ...fileSamples(),
   ];
   for (const type of types) {
     test(`of ${type.name}`, (t) => {
@@ -185,6 +188,8 @@ function withoutCaptures(value: unknown, field?: string): unknown {
 }
 
 function codecOfCaptured(field: string | undefined, value: unknown): Codec<unknown> {
+  const isPolicy = typeof value === 'object' && value !== null && 'policyID' in value;
+  if (isPolicy) return ToBeSignedPolicyData as Codec<unknown>;
   if (field === 'tbsData') return ToBeSignedData as Codec<unknown>;
   if (field !== 'tbsRequest') return CertificateBase as Codec<unknown>;
   // One of the two releases encodes it: the one that decoded it.

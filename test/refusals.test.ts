@@ -404,6 +404,15 @@ describe('a provisioning request is refused, in this order, for', () => {
   });
 });
 
+describe('a request of release 1.2.4', () => {
+  it('is acknowledged as one of 1.2.2 is', async () => {
+    const fresh = createDevice(fixture.scms, random, now);
+    const body = securedBy(fresh, pseudonymRequest(fresh, now), ra(), random, '1.2.4');
+    const answer = await fixture.send(PROVISION, { method: 'POST', body });
+    assert.equal(answer.status, 200);
+  });
+});
+
 describe('a lost acknowledgement', () => {
   it('is sent again, octet for octet, for the same body, even when its time has passed', async () => {
     const fresh = createDevice(fixture.scms, random, now);

@@ -186,6 +186,8 @@ describe('curl', () => {
       body: body.slice(1),
     });
     assert.equal(wrong.status, 500);
+    const plain = await fixture.send('/retrieve-ra-certificate');
+    assert.deepEqual(plain.body, answer.body, 'GET without a body (Q5)');
   });
   it('may leave out Content-Type, and send it with GET', async () => {
     const now = timeOf(fixture.clock);

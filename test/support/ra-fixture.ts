@@ -129,6 +129,7 @@ export async function startRaFixture(options: FixtureOptions = {}): Promise<RaFi
     la2: peer(scms.la2, wrapLa(la(2))),
     database,
     objects: createMemoryObjectStore(),
+    dropGraceMs: 0,
     policy: {
       certificatesPerPeriod: 20,
       weeksAhead: 2,

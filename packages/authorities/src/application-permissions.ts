@@ -1,9 +1,9 @@
 /** The applications that the CAMP module of certificate profiles (cert-profile.asn) lets an SCMS serve. */
 import type { PsidSspRange } from '@chrysalis/ieee1609dot2';
+import { MISBEHAVIOR_REPORTING_PSID } from '@chrysalis/scms';
 
 /** Basic safety messages. */
 export const BSM_PSID = 0x20;
-export const MISBEHAVIOR_REPORTING_PSID = 0x26;
 
 /** The one SSP of length zero: the default permissions of a PSID and no others. */
 const DEFAULT_ONLY: PsidSspRange['sspRange'] = { type: 'opaque', value: [new Uint8Array(0)] };

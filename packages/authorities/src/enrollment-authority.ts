@@ -17,6 +17,7 @@ import {
 } from '@chrysalis/ieee1609dot2';
 import {
   type Clock,
+  CRL_SERIES,
   decodeMessage,
   decodeSigned,
   type EeEcaCertRequest,
@@ -29,7 +30,7 @@ import {
   verifyRequest,
 } from '@chrysalis/scms';
 import { AuthorityError } from './error.ts';
-import { CRL_SERIES, LIFETIME } from './profile.ts';
+import { LIFETIME } from './profile.ts';
 import type { Authority } from './test-scms.ts';
 
 /** The values of EcaEndEntityError (eca-ee-errors.asn) that this ECA gives. */

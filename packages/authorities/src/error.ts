@@ -10,6 +10,8 @@ export type AuthorityErrorCode =
   | 'malformed-certificate'
   /** A private key does not belong to the certificate beside it. */
   | 'key-mismatch'
+  /** A CRL that is to be continued is none of ours. */
+  | 'malformed-crl'
   /** A certificate lacks what its authority needs. */
   | 'unsuitable-certificate'
   /** The ECA refuses to enroll: {@link EnrollmentRefusal} says why. */

@@ -1,5 +1,15 @@
 /** The authorities behind an RA, for development and test. */
 
+// They moved to `scms`, where RA and EE need them; their names stay here for those who import them so.
+export { CRL_PSID, CRL_SERIES, CrlSsp, ScmsSsp, scmsSspOf } from '@chrysalis/scms';
+
+export {
+  type CrlGenerator,
+  type CrlGeneratorOptions,
+  createCrlGenerator,
+  type Revocation,
+  revocationOf,
+} from './crl-generator.ts';
 export {
   createEnrollmentAuthority,
   type EnrollmentAuthority,
@@ -24,8 +34,19 @@ export {
   type LinkageAuthorityOptions,
   MAX_VALUES_PER_REQUEST,
 } from './linkage-authority.ts';
+export {
+  type InProcessMisbehaviorAuthority,
+  type MisbehaviorAuthorityOptions,
+  openMisbehaviorAuthority,
+} from './misbehavior-authority.ts';
+export type { StoredMisbehaviorReport } from './misbehavior-log.ts';
 export { PcaRefusal, type PcaRefusalCode } from './pca-refusal.ts';
-export { type ApplicationScope, CRL_PSID, CRL_SERIES, countryRegion, LIFETIME } from './profile.ts';
+export {
+  chainPartsOf,
+  createPolicyGenerator,
+  type PolicyGeneratorOptions,
+} from './policy-generator.ts';
+export { type ApplicationScope, countryRegion, LIFETIME } from './profile.ts';
 export {
   openPseudonymAuthority,
   type PseudonymAuthority,
@@ -43,7 +64,6 @@ export {
   writeAuthority,
   writeTestScms,
 } from './scms-directory.ts';
-export { CrlSsp, ScmsSsp, scmsSspOf } from './scms-ssp.ts';
 export {
   type Authority,
   createTestScms,

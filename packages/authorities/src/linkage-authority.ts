@@ -18,12 +18,12 @@ import {
   ScmsDataError,
   type ScmsError,
   ScmsPdu122,
+  scmsSspOf,
   signMessage,
   timeOf,
 } from '@chrysalis/scms';
 import { AuthorityError } from './error.ts';
 import { continuedChain, freshChain, type LinkageChainKeys } from './linkage-chain.ts';
-import { scmsSspOf } from './scms-ssp.ts';
 import { type Authority, hostnameOf } from './test-scms.ts';
 
 export interface LinkageAuthorityOptions {

@@ -4,6 +4,7 @@ import type { PcaRaError, ScmsError } from '@chrysalis/scms';
 export type PcaRefusalCode =
   | 'unknownError'
   | 'invalidCertificateRequestType'
+  | 'invalidType'
   | 'invalidPsidSsp'
   | 'invalidRegion'
   | 'invalidValidity'

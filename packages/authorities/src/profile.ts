@@ -17,25 +17,16 @@ import {
   type SubjectPermissions,
   type Time32,
 } from '@chrysalis/ieee1609dot2';
-import { SECURITY_MGMT_PSID } from '@chrysalis/scms';
 import {
-  CAMP_APPLICATIONS,
-  CAMP_RA_APPLICATIONS,
+  CRL_PSID,
+  CRL_SERIES,
+  crlSsp,
+  laSsp,
   MISBEHAVIOR_REPORTING_PSID,
-} from './application-permissions.ts';
-import { crlSsp, laSsp, roleSsp } from './scms-ssp.ts';
-
-/** PSID of CRLs (1609.2 module IEEE1609dot2Crl). */
-export const CRL_PSID = 0x100;
-
-/** CRL series of scms-base-types.asn. */
-export const CRL_SERIES = {
-  obePseudonym: 1,
-  scmsComponent: 2,
-  eeNonPseudonym: 3,
-  eeEnrollment: 4,
-  scmsSpecialComponent: 256,
-} as const;
+  roleSsp,
+  SECURITY_MGMT_PSID,
+} from '@chrysalis/scms';
+import { CAMP_APPLICATIONS, CAMP_RA_APPLICATIONS } from './application-permissions.ts';
 
 /**
  * Lifetimes for the proof of concept: of 1.2.2, or of 1.2.4 where that is longer, so that a test SCMS lasts and each

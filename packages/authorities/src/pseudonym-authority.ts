@@ -5,33 +5,40 @@ import {
   checkValidAt,
   hashedId8,
   Ieee1609Dot2Error,
+  type Time32,
   type TrustStore,
   type VerifiedCertificate,
 } from '@chrysalis/ieee1609dot2';
 import {
   AuthorityUnavailableError,
   type CertificateAuthority,
+  type CertRequestInfo,
   type Clock,
   decodeMessage,
   decodeSigned,
   IPeriodClock,
   type PcaRaReply,
-  type PseudonymCertRequestInfo,
   type RaPcaCertRequestMsg,
   ScmsDataError,
   ScmsPdu122,
   SignedCertificateRequest122,
+  scmsSspOf,
   signerCertificate,
   signMessage,
   timeOf,
   verifyRequest,
 } from '@chrysalis/scms';
 import { StoreError } from '@chrysalis/store';
+import { takeAuthorizationOrder } from './authorization-certificate.ts';
 import { AuthorityError } from './error.ts';
 import { PcaRefusal } from './pca-refusal.ts';
-import { issuePseudonym, type PseudonymIssuer, takeOrder } from './pseudonym-certificate.ts';
+import {
+  issuePseudonym,
+  type PseudonymIssuer,
+  type PseudonymOrder,
+  takeOrder,
+} from './pseudonym-certificate.ts';
 import { type IssuedPseudonym, openPseudonymLog, type PseudonymLog } from './pseudonym-log.ts';
-import { scmsSspOf } from './scms-ssp.ts';
 import { symmetricKeyId } from './shared-key.ts';
 import { type Authority, hostnameOf } from './test-scms.ts';
 
@@ -50,6 +57,8 @@ export interface PseudonymAuthorityOptions {
   /** Told why a request was refused: the answer says less. */
   readonly onRefusal?: (refusal: PcaRefusal) => void;
 }
+
+type KnownRequestInfo = Exclude<CertRequestInfo, { readonly type: 'unknown' }>;
 
 /** A PCA in this process. */
 export interface PseudonymAuthority extends CertificateAuthority {
@@ -123,7 +132,7 @@ class InProcessPseudonymAuthority implements PseudonymAuthority {
 
   async #certify(request: Uint8Array, requestHash: Uint8Array): Promise<Uint8Array> {
     const issuedAt = timeOf(this.#options.clock);
-    const order = takeOrder(this.#issuer, this.#authenticate(request), issuedAt);
+    const order = this.#takeOrder(this.#authenticate(request), issuedAt);
     const { certificateId, response } = issuePseudonym(this.#issuer, order);
     const answer = this.#answer(requestHash, {
       type: 'success',
@@ -141,8 +150,14 @@ class InProcessPseudonymAuthority implements PseudonymAuthority {
     throw new PcaRefusal('invalidSignaturePublicKey', 'expected a cocoon key not certified before');
   }
 
+  #takeOrder(info: KnownRequestInfo, now: Time32): PseudonymOrder {
+    return info.type === 'pseudonymCertReq'
+      ? takeOrder(this.#issuer, info.value, now)
+      : takeAuthorizationOrder(this.#issuer, info.value, now);
+  }
+
   /** Decodes the envelope and makes sure that an RA sent it, one that is trusted and valid now. */
-  #authenticate(request: Uint8Array): PseudonymCertRequestInfo {
+  #authenticate(request: Uint8Array): KnownRequestInfo {
     try {
       const signed = decodeMessage(
         SignedCertificateRequest122,
@@ -152,7 +167,7 @@ class InProcessPseudonymAuthority implements PseudonymAuthority {
       const ra = this.#verifyRa(signerCertificate(signed));
       const { hashId, signature, tbsRequest } = signed;
       verifyRequest({ hashId, signature, tbsRequest: tbsRequest.octets }, ra, ra.publicKey);
-      return this.#pseudonymRequest(tbsRequest.value, ra);
+      return this.#requestInfo(tbsRequest.value, ra);
     } catch (cause) {
       if (!(cause instanceof ScmsDataError || cause instanceof Ieee1609Dot2Error)) throw cause;
       throw new PcaRefusal('unknownError', cause.message, { cause });
@@ -169,7 +184,7 @@ class InProcessPseudonymAuthority implements PseudonymAuthority {
     return ra;
   }
 
-  #pseudonymRequest(pdu: ScmsPdu122, ra: VerifiedCertificate): PseudonymCertRequestInfo {
+  #requestInfo(pdu: ScmsPdu122, ra: VerifiedCertificate): KnownRequestInfo {
     const message = pdu.content.type === 'pcaRa' ? pdu.content.value : undefined;
     if (message?.type !== 'raPcaCertRequest') {
       throw new PcaRefusal('unknownError', 'expected a RaPcaCertRequestMsg');
@@ -178,17 +193,16 @@ class InProcessPseudonymAuthority implements PseudonymAuthority {
     if (raId !== hostnameOf(ra)) {
       throw new PcaRefusal('unknownError', `expected the name of the RA that signs, saw ${raId}`);
     }
-    // Identification and application certificates are not here yet.
-    if (info.type !== 'pseudonymCertReq') {
+    if (info.type === 'unknown') {
       throw new PcaRefusal(
         'invalidCertificateRequestType',
-        `expected pseudonymCertReq, saw ${info.type}`,
+        `expected pseudonymCertReq or authCertReq, saw ${info.tag}`,
       );
     }
     if (info.value.pcaId !== this.#hostname) {
       throw new PcaRefusal('unknownError', `expected ${this.#hostname}, saw ${info.value.pcaId}`);
     }
-    return info.value;
+    return info;
   }
 
   /**

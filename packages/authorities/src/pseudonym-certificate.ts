@@ -27,6 +27,7 @@ import {
   toPoint,
 } from '@chrysalis/ieee1609dot2';
 import {
+  CRL_SERIES,
   type EncryptedIndividualPlv,
   type IPeriodClock,
   PlaintextCertificateResponse,
@@ -36,7 +37,7 @@ import {
   ToBeSignedEncryptedCertificateResponse,
 } from '@chrysalis/scms';
 import { PcaRefusal, type PcaRefusalCode } from './pca-refusal.ts';
-import { CRL_SERIES, publicEncryptionKey } from './profile.ts';
+import { publicEncryptionKey } from './profile.ts';
 import type { Authority } from './test-scms.ts';
 
 /** The key that one LA shares with the PCA. */
@@ -64,6 +65,8 @@ export interface PseudonymOrder {
   readonly requestKey: Point;
   /** J, called H in pca-ra.asn, which the answer is encrypted to. */
   readonly responseKey: Point;
+  /** Whether the keys were expanded from a device's seeds, which tells the device how to reconstruct its own. */
+  readonly isButterfly: boolean;
 }
 
 /**
@@ -98,7 +101,7 @@ export function takeOrder(
   checkRegion(issuer, content);
   checkPermissions(issuer, content, info.sigButterflyKeyB);
   checkValidity(issuer, content, now);
-  return { content, requestKey, responseKey };
+  return { content, requestKey, responseKey, isButterfly: true };
 }
 
 /** What came of an order. */
@@ -121,7 +124,7 @@ export function issuePseudonym(issuer: PseudonymIssuer, order: PseudonymOrder): 
     random,
   );
   const plaintext = encode(PlaintextCertificateResponse, {
-    type: 'implicitButterfly',
+    type: order.isButterfly ? 'implicitButterfly' : 'implicit',
     value: { certificate, privKeyReconstructionS: reconstructionValue },
   });
   const encrypted = encryptForKey(
@@ -198,14 +201,14 @@ function checkAssurance(info: PseudonymCertRequestInfo): void {
   }
 }
 
-function checkRegion({ pca }: PseudonymIssuer, { region }: CertificateContent): void {
+export function checkRegion({ pca }: PseudonymIssuer, { region }: CertificateContent): void {
   const own = pca.certificate.certificate.toBeSigned.region;
   if (region && own && !isWithinRegion(region, own)) {
     throw new PcaRefusal('invalidRegion', "expected a region inside the PCA's");
   }
 }
 
-function checkPermissions(
+export function checkPermissions(
   { pca }: PseudonymIssuer,
   content: CertificateContent,
   key: EccP256CurvePoint,
@@ -227,7 +230,7 @@ function checkPermissions(
  * A certificate must not outlive the PCA's, and one that is over is not issued. It may have begun before the PCA's own
  * did: that of the current period has, when the PCA is new.
  */
-function checkValidity(
+export function checkValidity(
   { pca }: PseudonymIssuer,
   { validityPeriod }: CertificateContent,
   now: Time32,
@@ -245,7 +248,7 @@ function checkValidity(
   }
 }
 
-function pointOr(code: PcaRefusalCode, point: EccP256CurvePoint): Point {
+export function pointOr(code: PcaRefusalCode, point: EccP256CurvePoint): Point {
   return refuseIfBroken(code, () => toPoint(point));
 }
 

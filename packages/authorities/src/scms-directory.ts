@@ -1,6 +1,7 @@
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Secret } from '@chrysalis/crypto';
+import { scmsSspOf } from '@chrysalis/scms';
 import { AuthorityError } from './error.ts';
 import {
   expectEncryptionKey,
@@ -11,7 +12,6 @@ import {
   writeCertificateFile,
   writeSecretFile,
 } from './key-file.ts';
-import { scmsSspOf } from './scms-ssp.ts';
 import { type Authority, laIdOctets, type TestScms } from './test-scms.ts';
 
 /*

@@ -24,6 +24,8 @@ import {
   rootContent,
 } from './profile.ts';
 
+export { hostnameOf } from '@chrysalis/scms';
+
 /** A part of the SCMS: its certificate and the private keys that belong to it. */
 export interface Authority {
   readonly certificate: HashedCertificate;
@@ -118,12 +120,6 @@ export function createTestScms(options: TestScmsOptions): TestScms {
     la1ChainKey: secret(),
     la2ChainKey: secret(),
   };
-}
-
-/** The name in an authority's certificate: the host that other authorities know it by. */
-export function hostnameOf({ certificate }: HashedCertificate): string | undefined {
-  const { id } = certificate.toBeSigned;
-  return id.type === 'name' ? id.value : undefined;
 }
 
 /** An LA's number as linkage values begin with it (LaId of 1609.2). */

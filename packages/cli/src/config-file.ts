@@ -38,6 +38,8 @@ signing-key = "ra/signing.key"
 encryption-key = "ra/encryption.key"
 # How many seconds the time in a device's request may lie from ours, on either side (SCMS-1203).
 client-signature-ttl-sec = 5
+# The same for provisioning requests, when that is to differ.
+# provisioning-ttl-sec = 5
 # "production": every error is status 500 and says nothing. "qa": codes and reasons in headers, for testing devices.
 error-detail = "production"
 # The release of ee-ra.asn that devices speak: "1.2.2", "1.2.4", or "auto" to take both.

@@ -34,6 +34,8 @@ const Schema = z.strictObject({
     'encryption-key': path,
     // SCMS-1203; 5 seconds by the wiki's page on .info files. More than an hour protects from nothing.
     'client-signature-ttl-sec': z.int().min(1).max(3600).default(5),
+    // The same for provisioning requests, when it is to differ (Q14).
+    'provisioning-ttl-sec': z.int().min(1).max(3600).optional(),
     'error-detail': z.enum(['production', 'qa']).default('production'),
     dialect: z.enum(['1.2.2', '1.2.4', 'auto']).default('auto'),
   }),

@@ -133,6 +133,9 @@ async function assemble(
     },
     iPeriod,
     toleranceSec: config.ra.clientSignatureTtlSec,
+    ...(config.ra.provisioningTtlSec !== undefined && {
+      provisioningToleranceSec: config.ra.provisioningTtlSec,
+    }),
     errorDetail: config.ra.errorDetail,
     dialects: config.ra.dialect === 'auto' ? ['1.2.2', '1.2.4'] : [config.ra.dialect],
     clock,

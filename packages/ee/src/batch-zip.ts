@@ -32,12 +32,6 @@ export interface BatchZip {
  * @throws EeError `invalid-batch`: no zip, a limit passed, or an entry that is there twice
  */
 export function readBatchZip(zip: Uint8Array): BatchZip {
-  if (zip.length > MAX_BATCH_OCTETS) {
-    throw new EeError(
-      'invalid-batch',
-      `expected a zip of at most ${MAX_BATCH_OCTETS} octets, saw ${zip.length}`,
-    );
-  }
   const census = new Census();
   const files = unzip(zip, (file) => census.admit(file));
   const entries = [...census.admitted.values()].map(({ name, i, j }) => {
@@ -47,6 +41,27 @@ export function readBatchZip(zip: Uint8Array): BatchZip {
   });
   entries.sort((a, b) => a.i - b.i || a.j - b.j);
   return { entries, strangers: census.strangers };
+}
+
+/**
+ * Unpacks the file of an identification or application certificate: exactly one entry, whatever its
+ * name. Fielded RAs call it `X_i`, `i`, `X` and `X.oer` (Q13, sheet 1.9, 1.10). Pure.
+ *
+ * @throws EeError `invalid-batch`: no zip, none or several entries, or a limit passed
+ */
+export function readSingleZip(zip: Uint8Array): Uint8Array {
+  const names: string[] = [];
+  const files = unzip(zip, (file) => {
+    names.push(file.name);
+    if (names.length > 1) {
+      throw new EeError('invalid-batch', 'expected one entry, saw several');
+    }
+    checkSize(file);
+    return true;
+  });
+  const octets = files[names[0] ?? ''];
+  if (octets === undefined) throw new EeError('invalid-batch', 'expected one entry, saw none');
+  return octets;
 }
 
 /** Counts the entries while the directory is read, before anything is unpacked. */
@@ -65,13 +80,9 @@ class Census {
       this.strangers.push(file.name.slice(0, 80));
       return false;
     }
-    const octets = Math.max(file.originalSize, file.size);
-    this.#total += octets;
-    if (octets > MAX_ENTRY_OCTETS || this.#total > MAX_BATCH_OCTETS) {
-      throw new EeError(
-        'invalid-batch',
-        `${file.name}: expected at most ${MAX_ENTRY_OCTETS} octets, saw ${octets}`,
-      );
+    this.#total += checkSize(file);
+    if (this.#total > MAX_BATCH_OCTETS) {
+      throw new EeError('invalid-batch', `expected at most ${MAX_BATCH_OCTETS} octets, saw more`);
     }
     const key = `${parsed.i}_${parsed.j}`;
     if (this.admitted.has(key)) {
@@ -82,7 +93,23 @@ class Census {
   }
 }
 
+/** What an entry takes at most, packed or not. */
+function checkSize({ name, originalSize, size }: UnzipFileInfo): number {
+  const octets = Math.max(originalSize, size);
+  if (octets <= MAX_ENTRY_OCTETS) return octets;
+  throw new EeError(
+    'invalid-batch',
+    `${name.slice(0, 80)}: expected at most ${MAX_ENTRY_OCTETS} octets, saw ${octets}`,
+  );
+}
+
 function unzip(zip: Uint8Array, filter: (file: UnzipFileInfo) => boolean) {
+  if (zip.length > MAX_BATCH_OCTETS) {
+    throw new EeError(
+      'invalid-batch',
+      `expected a zip of at most ${MAX_BATCH_OCTETS} octets, saw ${zip.length}`,
+    );
+  }
   try {
     return unzipSync(zip, { filter });
   } catch (cause) {

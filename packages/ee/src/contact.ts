@@ -8,20 +8,25 @@ import type { ProvisioningState } from './provisioning-state.ts';
 const MAX_BODIES = 4;
 
 /** What a contact needs of the device. */
-export interface ContactParts {
-  /** Sends a body and verifies the answer. */
-  readonly send: (body: Uint8Array) => Promise<Answer>;
+export interface ContactParts<Keys> {
+  /**
+   * Connects to the RA, asks for the body only when that is done, sends it and verifies the answer.
+   */
+  readonly send: (body: () => Promise<Uint8Array>) => Promise<Answer>;
   /** When it resolves, the state survives a power cut. */
-  readonly save: (state: ProvisioningState) => Promise<void>;
+  readonly save: (state: ProvisioningState<Keys>) => Promise<void>;
   /** A body with the state's keys and the time of now. */
-  readonly newBody: (state: ProvisioningState) => Uint8Array;
+  readonly newBody: () => Uint8Array;
   readonly backOff: BackOff;
-  readonly onRenewed: (requestHash: RequestHash) => void;
+  /** A body was made and is on disk. */
+  readonly onBody: (requestHash: RequestHash) => void;
 }
 
 export interface Answer {
   readonly acknowledgement: Acknowledgement;
   readonly octets: Uint8Array;
+  /** The body that it acknowledges. */
+  readonly body: Uint8Array;
 }
 
 /**
@@ -32,30 +37,29 @@ export interface Answer {
  * refuses it does not hold it, and finds it too old by now (it allows seconds, Q14): then the same
  * keys go out in a new body. A body whose first delivery is refused is held by nobody and dropped.
  *
- * @param state on disk already
- * @param isFresh whether the newest body was made just now, and never sent
+ * A new body is made when the connection is there, and is on disk, keys and all, before it is sent.
+ *
+ * @param state as on disk, or without bodies and not on disk yet
  */
-export async function contact(
-  state: ProvisioningState,
-  isFresh: boolean,
-  parts: ContactParts,
+export async function contact<Keys>(
+  state: ProvisioningState<Keys>,
+  parts: ContactParts<Keys>,
 ): Promise<Acknowledgement> {
-  let fresh = isFresh ? state.bodies.at(-1) : undefined;
-  let doubtful = isFresh ? state.bodies.slice(0, -1) : [...state.bodies];
+  let doubtful = [...state.bodies];
   /** Refused in this contact: not to be asked about a second time, the RA counts (code 5071). */
   const refused = new Set<Uint8Array>();
 
-  async function acknowledge(body: Uint8Array): Promise<Acknowledgement> {
-    const { acknowledgement, octets } = await parts.send(body);
+  async function acknowledge(makeBody: () => Promise<Uint8Array>): Promise<Acknowledgement> {
+    const { acknowledgement, octets, body } = await parts.send(makeBody);
     await parts.save({ ...state, bodies: [body], acknowledged: { ...acknowledgement, octets } });
     return acknowledgement;
   }
 
-  async function renew(): Promise<Uint8Array> {
-    const body = parts.newBody(state);
+  async function makeNew(): Promise<Uint8Array> {
+    const body = parts.newBody();
     doubtful = limit(doubtful, MAX_BODIES - 1);
     await parts.save({ ...state, bodies: [...doubtful, body] });
-    parts.onRenewed(requestHash(body));
+    parts.onBody(requestHash(body));
     return body;
   }
 
@@ -63,18 +67,22 @@ export async function contact(
     for (const body of doubtful) {
       if (refused.has(body)) continue;
       try {
-        return await acknowledge(body);
+        return await acknowledge(async () => body);
       } catch (error) {
         if (!hasCode(error, 'refused')) throw error;
         refused.add(body);
       }
     }
-    const body = fresh ?? (await renew());
-    fresh = undefined;
+    let made: Uint8Array | undefined;
     try {
-      return await acknowledge(body);
+      return await acknowledge(async () => {
+        made = await makeNew();
+        return made;
+      });
     } catch (error) {
-      if (!hasCode(error, 'refused')) doubtful = limit([...doubtful, body], MAX_BODIES);
+      if (made !== undefined && !hasCode(error, 'refused')) {
+        doubtful = limit([...doubtful, made], MAX_BODIES);
+      }
       throw error;
     }
   }, parts.backOff);

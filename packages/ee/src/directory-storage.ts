@@ -12,7 +12,19 @@ const DIRECTORY_MODE = 0o700;
 const TEMPORARY = /^\..*\.[0-9a-f]{16}\.tmp$/;
 
 /** The folders of a profile; a fixed list, so that the sweep never walks a directory that is not ours. */
-const FOLDERS = ['bundle', 'bundle/certificates', 'batches', 'certificates'] as const;
+const FOLDERS = [
+  'bundle',
+  'bundle/certificates',
+  'batches',
+  'certificates',
+  'identification',
+  'identification/batches',
+  'identification/certificates',
+  'application',
+  'application/requests',
+  'application/batches',
+  'application/certificates',
+] as const;
 
 /**
  * The profile in a directory of mode 0700, files of mode 0600, each replaced by temporary file,
@@ -30,7 +42,7 @@ export class DirectoryStorage implements ProfileStorage {
     const whole = resolve(path);
     return attempt(`open ${whole}`, async () => {
       if (options.create === true) {
-        for (const folder of ['', ...FOLDERS]) await createDirectory(join(whole, folder));
+        await createDirectory(whole);
       } else if (!(await isDirectory(whole))) {
         throw new EeError('profile-missing', `expected a profile in ${whole}, saw none`);
       }
@@ -60,18 +72,23 @@ export class DirectoryStorage implements ProfileStorage {
   }
 
   async write(name: string, octets: Uint8Array): Promise<void> {
-    await attempt(`write ${name}`, () => replaceFile(join(this.path, name), octets));
+    await attempt(`write ${name}`, async () => {
+      await this.#createFolderOf(name);
+      await replaceFile(join(this.path, name), octets);
+    });
   }
 
   async append(name: string, octets: Uint8Array): Promise<void> {
-    await attempt(`append to ${name}`, () =>
-      appendFile(join(this.path, name), octets, { mode: FILE_MODE }),
-    );
+    await attempt(`append to ${name}`, async () => {
+      await this.#createFolderOf(name);
+      await appendFile(join(this.path, name), octets, { mode: FILE_MODE });
+    });
   }
 
   async remove(name: string): Promise<void> {
     await attempt(`remove ${name}`, async () => {
       const path = join(this.path, name);
+      if (!(await isDirectory(dirname(path)))) return;
       await rm(path, { force: true });
       await syncDirectory(dirname(path));
     });
@@ -80,6 +97,15 @@ export class DirectoryStorage implements ProfileStorage {
   async list(folder: string): Promise<string[]> {
     const names = await this.#entries(folder);
     return names.filter((name) => !TEMPORARY.test(name)).sort();
+  }
+
+  async #createFolderOf(name: string): Promise<void> {
+    let folder = this.path;
+    // One level after the other, for each is to be durable in the one above it.
+    for (const part of name.split('/').slice(0, -1)) {
+      folder = join(folder, part);
+      await createDirectory(folder);
+    }
   }
 
   async #entries(folder: string): Promise<string[]> {

@@ -4,15 +4,28 @@ import { EeError } from './error.ts';
 /** The RA's services for devices (sheet 1.0). */
 export const RA_PORT = 8892;
 
+/** What a device may have certificates for: pseudonym and identification an OBE, application an RSE. */
+export type CertificateKind = 'pseudonym' | 'identification' | 'application';
+
 /** Paths of the sheet's table 1.1. */
 export const PATHS = {
-  pseudonym: '/provision-pseudonym-certificate-batch',
-  batch: '/download/batch',
+  provision: {
+    pseudonym: '/provision-pseudonym-certificate-batch',
+    identification: '/provision-identity-certificate',
+    application: '/provision-application-certificate',
+  },
+  download: {
+    pseudonym: '/download/batch',
+    identification: '/download/identity-certificate',
+    application: '/download/application-certificate',
+  },
   info: '/download/info',
-} as const;
+  policy: '/download/policy/local',
+  chains: '/download/local-certificate-chain',
+} as const satisfies Record<string, string | Record<CertificateKind, string>>;
 
 /**
- * Where the batches are: certDLURL as the RA wrote it if it has a path, else its host with port 8892
+ * Where the files are: certDLURL as the RA wrote it if it has a path, else its host with port 8892
  * and the path of the interface (Q21). Fielded RAs send the full URL, `https://host:port` or a bare
  * host.
  *
@@ -22,7 +35,7 @@ export const PATHS = {
  *
  * @throws EeError `invalid-url`: not https, or with user, query or fragment
  */
-export function resolveDownloadUrl(certDLURL: string, override?: URL): URL {
+export function resolveDownloadUrl(kind: CertificateKind, certDLURL: string, override?: URL): URL {
   const text = certDLURL.includes('://') ? certDLURL : `https://${certDLURL}`;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || !isPlainHttps(url)) {
@@ -32,13 +45,13 @@ export function resolveDownloadUrl(certDLURL: string, override?: URL): URL {
     );
   }
   if (url.pathname === '/') {
-    url.pathname = PATHS.batch;
+    url.pathname = PATHS.download[kind];
     if (url.port === '') url.port = String(RA_PORT);
   }
   return override === undefined ? url : new URL(url.pathname, override);
 }
 
 /** A service of the RA by its path. */
-export function serviceUrl(raUrl: URL, path: (typeof PATHS)[keyof typeof PATHS]): URL {
+export function serviceUrl(raUrl: URL, path: string): URL {
   return new URL(path, raUrl);
 }

@@ -14,8 +14,8 @@ export interface PartialFile {
 export interface DownloadOptions {
   readonly transport: RaTransport;
   readonly url: URL;
-  /** Value of Download-Req, made now. */
-  readonly downloadReq: string;
+  /** Makes the value of Download-Req; called when the connection is there. */
+  readonly downloadReq: () => string;
   readonly partial: PartialFile;
   readonly maxOctets: number;
   readonly signal?: AbortSignal;
@@ -38,11 +38,13 @@ export async function downloadOnce(options: DownloadOptions): Promise<Uint8Array
     {
       method: 'GET',
       url,
-      headers: {
-        'Download-Req': downloadReq,
-        'Accept-Encoding': 'identity',
-        ...(held && { Range: `bytes=${held.octets.length}-`, 'If-Range': held.etag }),
-      },
+      message: () => ({
+        headers: {
+          'Download-Req': downloadReq(),
+          'Accept-Encoding': 'identity',
+          ...(held && { Range: `bytes=${held.octets.length}-`, 'If-Range': held.etag }),
+        },
+      }),
     },
     signal,
   );

@@ -30,14 +30,24 @@ import { BUNDLE_CERTIFICATES, type Bundle, type BundleCertificate } from './bund
 import { EeError, messageOf } from './error.ts';
 import { toHex } from './json-record.ts';
 
+/** They neither issue nor sign certificates for the device. */
+const PINNED: ReadonlySet<BundleCertificate> = new Set(['ra', 'ma']);
+
 /** A device that is enrolled: all of its bundle has been verified. */
 export interface Enrollment {
   readonly certificate: VerifiedCertificate;
   /** The private key of the enrollment certificate. */
   readonly key: PrivateKey;
   readonly ra: VerifiedCertificate;
-  /** The root, and everything of the bundle that it vouches for. */
+  /** The MA's certificate, for misbehavior reports, if the bundle has one. */
+  readonly ma: VerifiedCertificate | undefined;
+  /** The root, and the authorities of the bundle that it vouches for: those that issue or sign for others. */
   readonly trust: TrustStore;
+  /**
+   * Besides the RA and the MA, whose permissions were not judged (`TrustStore.pin`): fielded PKIs give
+   * them certIssuePermissions that no issuer could. Apart from `trust`, so that they never use them.
+   */
+  readonly pinned: TrustStore;
   readonly iPeriods: IPeriodClock;
   readonly raUrl: URL;
   readonly x509Root: string;
@@ -65,8 +75,8 @@ export function verifyBundle(
   time: Time32,
 ): Enrollment {
   try {
-    const { trust, certificates } = verifyChains(bundle, time);
-    const { eca, ra } = certificates;
+    const { trust, pinned, certificates } = verifyChains(bundle, time);
+    const { eca, ra, ma } = certificates;
     if (eca === undefined || ra === undefined) {
       throw new EeError('invalid-bundle', 'expected the certificates of an ECA and an RA');
     }
@@ -82,7 +92,9 @@ export function verifyBundle(
       certificate,
       key: completeKey(certificate, eca, requestKey, response.privKeyReconstruction),
       ra,
+      ma,
       trust,
+      pinned,
       iPeriods: new IPeriodClock(bundle.iPeriod.epoch, bundle.iPeriod.lengthSec),
       raUrl: bundle.raUrl,
       x509Root: bundle.x509Root,
@@ -132,13 +144,17 @@ export function isDataError(error: unknown): error is Error {
 function verifyChains(bundle: Bundle, time: Time32) {
   const root = decodeCertificate('root', bundle.certificates.root);
   const trust = new TrustStore([root]);
+  const pinned = new TrustStore([root]);
   const certificates: Partial<Record<BundleCertificate, VerifiedCertificate>> = {};
   // In the order of the list each comes after the one that issued it.
   for (const name of BUNDLE_CERTIFICATES) {
     const octets = bundle.certificates[name];
     if (octets === undefined) continue;
     try {
-      const verified = trust.add(decodeCertificate(name, octets));
+      const certificate = decodeCertificate(name, octets);
+      const verified = PINNED.has(name) ? pinned.pin(certificate) : trust.add(certificate);
+      // The RA and the MA are certified by the root or the ICA.
+      if (name === 'ica') pinned.add(certificate);
       checkValidAt(verified, time);
       certificates[name] = verified;
     } catch (cause) {
@@ -146,7 +162,7 @@ function verifyChains(bundle: Bundle, time: Time32) {
       throw new EeError('invalid-bundle', `certificate ${name}: ${messageOf(cause)}`, { cause });
     }
   }
-  return { trust, certificates };
+  return { trust, pinned, certificates };
 }
 
 function decodeCertificate(name: string, octets: Uint8Array | undefined): Certificate {

@@ -1,6 +1,7 @@
-import { Agent, errors, request as undiciRequest } from 'undici';
+import { errors } from 'undici';
 import { EeError, messageOf } from './error.ts';
 import type { RaRequest, RaResponse, RaTransport } from './ra-transport.ts';
+import { connectTls, type TlsConnection } from './tls-connection.ts';
 
 /** How long a device waits, in milliseconds. A radio link is slow, but not this slow. */
 export interface HttpsTimeouts {
@@ -21,12 +22,6 @@ const DEFAULT_TIMEOUTS: HttpsTimeouts = {
   exchangeMs: 120_000,
 };
 
-/** An RA's headers are a handful; 16 KiB is node's own limit for servers. */
-const MAX_HEADER_OCTETS = 16_384;
-
-/** One exchange at a time, and room for one whose connection is being closed. */
-const MAX_CONNECTIONS = 2;
-
 export interface HttpsTransportOptions {
   /** PEM; the only root that is trusted. */
   readonly x509Root: string;
@@ -34,61 +29,105 @@ export interface HttpsTransportOptions {
 }
 
 /**
- * The way to the RA over TLS 1.2 or later. The chain, the dates and the name are checked by node
- * during the handshake, so before the request is written. The dates are checked against the clock of
- * the machine.
+ * The way to the RA over TLS 1.2 or later: connects, then has the request made, then sends it. A
+ * connection whose answer was read to its end serves the next exchange with the same host, as long as
+ * both sides keep it.
  */
 export function httpsTransport(options: HttpsTransportOptions): RaTransport {
-  const timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
-  const agent = new Agent({
-    connections: MAX_CONNECTIONS,
-    // CAMP speaks HTTP/1.1.
-    allowH2: false,
-    headersTimeout: timeouts.headersMs,
-    bodyTimeout: timeouts.bodyMs,
-    maxHeaderSize: MAX_HEADER_OCTETS,
-    // A resumed TLS session would not check the certificate's dates again.
-    maxCachedSessions: 0,
-    connect: {
-      // Replaces the roots that node brings, and those of NODE_EXTRA_CA_CERTS.
-      ca: options.x509Root,
-      minVersion: 'TLSv1.2',
-      // Said, because NODE_TLS_REJECT_UNAUTHORIZED=0 would otherwise decide.
-      rejectUnauthorized: true,
-      timeout: timeouts.connectMs,
-    },
-  });
-  return {
-    exchange: (request, signal) => exchange(agent, request, timeouts.exchangeMs, signal),
-    close: () => agent.destroy(),
-  };
+  return new HttpsTransport(options.x509Root, { ...DEFAULT_TIMEOUTS, ...options.timeouts });
 }
 
-async function exchange(
-  agent: Agent,
-  request: RaRequest,
-  exchangeMs: number,
-  signal: AbortSignal | undefined,
-): Promise<RaResponse> {
-  const deadline = AbortSignal.timeout(exchangeMs);
-  try {
-    const { statusCode, headers, body } = await undiciRequest(request.url, {
-      dispatcher: agent,
-      method: request.method,
-      headers: request.headers,
-      body: request.body ?? null,
-      signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
-    });
-    // Without a listener, a connection that breaks while nobody reads would end the process.
-    body.on('error', () => {});
-    return {
-      status: statusCode,
-      headers: joinHeaders(headers),
-      body: translated(body, signal),
-      discard: () => void body.destroy(),
-    };
-  } catch (error) {
-    throw translate(error, signal);
+class HttpsTransport implements RaTransport {
+  readonly #x509Root: string;
+  readonly #timeouts: HttpsTimeouts;
+  /** Connections that wait for their next exchange, by origin: one is all that a device needs. */
+  readonly #idle = new Map<string, TlsConnection>();
+  readonly #all = new Set<TlsConnection>();
+
+  constructor(x509Root: string, timeouts: HttpsTimeouts) {
+    this.#x509Root = x509Root;
+    this.#timeouts = timeouts;
+  }
+
+  async exchange(request: RaRequest, signal?: AbortSignal): Promise<RaResponse> {
+    const deadline = AbortSignal.timeout(this.#timeouts.exchangeMs);
+    const either = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
+    const connection = await this.#connection(request.url, either, signal);
+    try {
+      const { headers, body = null } = await request.message();
+      return await this.#send(connection, { ...request, headers, body }, either, signal);
+    } catch (error) {
+      this.#drop(connection);
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const connection of this.#all) this.#drop(connection);
+  }
+
+  async #connection(
+    url: URL,
+    either: AbortSignal,
+    signal: AbortSignal | undefined,
+  ): Promise<TlsConnection> {
+    const idle = this.#idle.get(url.origin);
+    this.#idle.delete(url.origin);
+    if (idle?.isUsable()) return idle;
+    if (idle !== undefined) this.#drop(idle);
+    try {
+      const tls = { x509Root: this.#x509Root, ...this.#timeouts };
+      const connection = await connectTls(new URL(url.origin), tls, either);
+      this.#all.add(connection);
+      return connection;
+    } catch (error) {
+      throw translate(error, signal);
+    }
+  }
+
+  async #send(
+    connection: TlsConnection,
+    request: { method: 'GET' | 'POST'; url: URL } & {
+      headers: Readonly<Record<string, string>>;
+      body: Uint8Array | null;
+    },
+    either: AbortSignal,
+    signal: AbortSignal | undefined,
+  ): Promise<RaResponse> {
+    try {
+      const { statusCode, headers, body } = await connection.client.request({
+        method: request.method,
+        path: request.url.pathname,
+        headers: request.headers,
+        body: request.body,
+        signal: either,
+      });
+      // Without a listener, a connection that breaks while nobody reads would end the process.
+      body.on('error', () => this.#drop(connection));
+      body.on('end', () => this.#release(request.url, connection));
+      return {
+        status: statusCode,
+        headers: joinHeaders(headers),
+        body: translated(body, signal),
+        discard: () => {
+          body.destroy();
+          this.#drop(connection);
+        },
+      };
+    } catch (error) {
+      throw translate(error, signal);
+    }
+  }
+
+  #release({ origin }: URL, connection: TlsConnection): void {
+    const other = this.#idle.get(origin);
+    if (other !== undefined) this.#drop(other);
+    this.#idle.set(origin, connection);
+  }
+
+  #drop(connection: TlsConnection): void {
+    this.#all.delete(connection);
+    connection.close();
   }
 }
 

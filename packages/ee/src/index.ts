@@ -5,6 +5,7 @@
  * `makeDownloadHeader`, `verifyBundle`) work on octets alone.
  */
 export { type Acknowledgement, openAcknowledgement } from './acknowledgement.ts';
+export type { ApplicationWishes } from './application-supply.ts';
 export { type Sleep, systemSleep, waitUntil } from './back-off.ts';
 export {
   installBundle,
@@ -21,8 +22,18 @@ export {
   parseBundle,
   parseRaUrl,
 } from './bundle.ts';
+export type { DownloadSelection } from './butterfly-supply.ts';
+export { type StoredBatch, type StoredCertificate, validityOf } from './certificate-folder.ts';
+export {
+  DEFAULT_SETTINGS,
+  DEVICE_KINDS,
+  type DeviceKind,
+  type DeviceSettings,
+  DIALECTS,
+  kindsOf,
+} from './device-settings.ts';
 export { DirectoryStorage } from './directory-storage.ts';
-export { PATHS, RA_PORT, resolveDownloadUrl } from './download-url.ts';
+export { type CertificateKind, PATHS, RA_PORT, resolveDownloadUrl } from './download-url.ts';
 export { type DownloadResult, EndEntity, type EndEntityOptions } from './end-entity.ts';
 export { type Enrollment, verifyBundle } from './enrollment.ts';
 export { type EnrollmentWishes, makeEnrollmentRequest } from './enrollment-request.ts';
@@ -31,12 +42,16 @@ export { type HttpsTimeouts, httpsTransport } from './https-transport.ts';
 export { decodeInfo, type Info } from './info.ts';
 export {
   type EntryFailure,
+  type OpenApplicationOptions,
   type OpenBatchOptions,
   type OpenedBatch,
   type OpenedCertificate,
+  type OpenIdentificationOptions,
+  openApplication,
   openBatch,
+  openIdentification,
 } from './open-batch.ts';
-export { Profile, type StoredBatch, type StoredCertificate } from './profile.ts';
+export { type ButterflyKind, Profile } from './profile.ts';
 export { lockProfile, type ProfileLock } from './profile-lock.ts';
 export type { ProfileStorage } from './profile-storage.ts';
 export type { Progress } from './progress.ts';
@@ -44,8 +59,14 @@ export {
   type CaterpillarKey,
   type CaterpillarKeys,
   generateCaterpillarKeys,
+  generatePlainKeys,
+  type KeyWishes,
   makeDownloadHeader,
   makeProvisioningBody,
+  type PlainKeys,
+  type ProvisioningWish,
 } from './provisioning-request.ts';
 export type { ProvisioningState } from './provisioning-state.ts';
-export type { RaRequest, RaResponse, RaTransport } from './ra-transport.ts';
+export { fetchRaFile, type RaFile, type RaFileAnswer } from './ra-file.ts';
+export type { RaMessage, RaRequest, RaResponse, RaTransport } from './ra-transport.ts';
+export type { Supply, TopUpOptions, TopUpResult } from './top-up.ts';

@@ -52,6 +52,11 @@ export class JsonRecord {
       : this.#refuse(name, 'an integer', value);
   }
 
+  flag(name: string): boolean {
+    const value = this.#fields[name];
+    return typeof value === 'boolean' ? value : this.#refuse(name, 'true or false', value);
+  }
+
   /** Octets written in hex; exactly `length` of them when it is given. */
   octets(name: string, length?: number): Uint8Array {
     return this.#hex(name, this.text(name), length);

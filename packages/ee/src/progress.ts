@@ -1,23 +1,36 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import type { RequestHash } from '@chrysalis/scms';
 import type { Acknowledgement } from './acknowledgement.ts';
+import type { CertificateKind } from './download-url.ts';
 import type { EeError } from './error.ts';
+
+interface OfKind {
+  readonly kind: CertificateKind;
+}
 
 /** What an End Entity tells while it works. */
 export type Progress =
-  /** Keys and body are on disk; `resumed` when they were there from an earlier contact. */
-  | { readonly type: 'prepared'; readonly requestHash: RequestHash; readonly resumed: boolean }
-  /** The RA refused the body, which is too old now: the same keys go out in a new one. */
-  | { readonly type: 'renewed'; readonly requestHash: RequestHash }
-  | ({ readonly type: 'acknowledged' } & Acknowledgement)
-  | { readonly type: 'waiting'; readonly until: Time32; readonly remainingMs: number }
+  /** A request of an earlier contact is taken up: the RA may hold its body. */
+  | ({ readonly type: 'resumed' } & OfKind)
+  /** Keys and a new body are on disk, the connection is there, and the body is sent next. */
+  | ({ readonly type: 'prepared'; readonly requestHash: RequestHash } & OfKind)
+  | ({ readonly type: 'acknowledged' } & OfKind & Acknowledgement)
+  | ({ readonly type: 'waiting'; readonly until: Time32; readonly remainingMs: number } & OfKind)
   | { readonly type: 'retry'; readonly pauseMs: number; readonly reason: EeError }
-  | { readonly type: 'downloaded'; readonly i: number; readonly octets: number }
-  | {
+  | ({ readonly type: 'downloaded'; readonly i: number; readonly octets: number } & OfKind)
+  | ({
       readonly type: 'opened';
       readonly i: number;
       readonly certificates: number;
       readonly failures: number;
-    }
-  /** The RA has no batch for this period. */
-  | { readonly type: 'end'; readonly i: number };
+    } & OfKind)
+  /** The RA has no file of this number. */
+  | ({ readonly type: 'end'; readonly i: number } & OfKind)
+  /** A policy or chain file: what the RA said. */
+  | {
+      readonly type: 'file';
+      readonly which: 'policy' | 'chains';
+      readonly answer: 'new' | 'unchanged' | 'not-offered';
+      /** The one that is held now. */
+      readonly name?: string;
+    };

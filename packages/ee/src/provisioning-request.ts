@@ -1,6 +1,17 @@
 import { PrivateKey, type Random, Secret } from '@chrysalis/crypto';
-import { fromPoint, type Time32 } from '@chrysalis/ieee1609dot2';
-import { type Dialect, encodeScopedRequest, secureRequest, signRequest } from '@chrysalis/scms';
+import {
+  effectiveRegion,
+  fromPoint,
+  type PublicEncryptionKey,
+  type Time32,
+} from '@chrysalis/ieee1609dot2';
+import {
+  type Dialect,
+  type EeRaRequest,
+  encodeScopedRequest,
+  secureRequest,
+  signRequest,
+} from '@chrysalis/scms';
 import type { Enrollment } from './enrollment.ts';
 
 /** AES-128, sheet 4.10. */
@@ -13,55 +24,124 @@ export interface CaterpillarKey {
   readonly expansion: Secret;
 }
 
-/** From these all pseudonym certificates of the device come, for as long as the RA makes them. */
+/** From these all certificates of one request come, for as long as the RA makes them. */
 export interface CaterpillarKeys {
   /** For the keys of the certificates. */
   readonly verify: CaterpillarKey;
   /** For the keys that the responses are encrypted to. */
   readonly respEnc: CaterpillarKey;
+  /** For encryption keys in the certificates; identification only, and only if they were wished for. */
+  readonly certEnc?: CaterpillarKey;
 }
 
-export function generateCaterpillarKeys(random: Random): CaterpillarKeys {
+/** The keys of one certificate, which are asked for as they are. */
+export interface PlainKeys {
+  /** For the key of the certificate. */
+  readonly verify: PrivateKey;
+  /** The response is encrypted to it. */
+  readonly respEnc: PrivateKey;
+  /** For the encryption key in the certificate, if one was wished for. */
+  readonly certEnc?: PrivateKey;
+}
+
+export interface KeyWishes {
+  /** Whether the certificates are to have an encryption key. */
+  readonly certEncryption?: boolean;
+}
+
+/** What a device asks for. */
+export type ProvisioningWish =
+  | { readonly type: 'pseudonym' | 'identification'; readonly keys: CaterpillarKeys }
+  | {
+      readonly type: 'application';
+      readonly keys: PlainKeys;
+      /** When the certificate is to begin; with the request if it is missing or past. */
+      readonly start?: Time32;
+    };
+
+export function generateCaterpillarKeys(random: Random, wishes: KeyWishes = {}): CaterpillarKeys {
   const generate = (): CaterpillarKey => ({
     seed: PrivateKey.generate(random),
     expansion: new Secret(random(EXPANSION_OCTETS)),
   });
-  return { verify: generate(), respEnc: generate() };
+  const keys = { verify: generate(), respEnc: generate() };
+  return wishes.certEncryption === true ? { ...keys, certEnc: generate() } : keys;
+}
+
+export function generatePlainKeys(random: Random, wishes: KeyWishes = {}): PlainKeys {
+  const keys = { verify: PrivateKey.generate(random), respEnc: PrivateKey.generate(random) };
+  return wishes.certEncryption === true ? { ...keys, certEnc: PrivateKey.generate(random) } : keys;
 }
 
 /**
- * The body of a POST to /provision-pseudonym-certificate-batch: SecuredPseudonymCertProvisioningRequest,
- * encrypted to the RA (sheet 4.2 to 4.4). Pure. Its hash is the name of everything that follows: keep
- * the octets, and keep the keys before them.
+ * The body of a POST to one of the provisioning services: SecuredXxxCertProvisioningRequest, encrypted
+ * to the RA (sheet 4.2 to 4.4). Pure. Its hash is the name of everything that follows: keep the
+ * octets, and keep the keys before them.
  *
  * @param time goes into the request; the RA allows it to be off by seconds
+ * @param dialect the release of ee-ra.asn that the RA reads. In 1.2.4 a request for identification or
+ *   application certificates names a region: that of the enrollment certificate
+ * @throws ScmsDataError `dialect` for 1.2.4 when no certificate of the enrollment's chain has a region
  */
 export function makeProvisioningBody(
-  keys: CaterpillarKeys,
+  wish: ProvisioningWish,
   enrollment: Enrollment,
   time: Time32,
   random: Random,
   dialect: Dialect = '1.2.2',
 ): Uint8Array {
-  const params = ({ seed, expansion }: CaterpillarKey) => ({
-    seedKey: fromPoint(seed.publicPoint),
-    expansion: expansion.reveal(),
-  });
-  const scoped = encodeScopedRequest(
-    {
-      type: 'pseudonym',
-      verifyKeyInfo: params(keys.verify),
-      respEncKeyInfo: params(keys.respEnc),
-      currentTime: time,
-      requestedStartTime: time,
-    },
-    dialect,
-  );
+  const scoped = encodeScopedRequest(scopedRequest(wish, enrollment, time), dialect);
   return secureRequest(
     signRequest(scoped, enrollment.certificate, enrollment.key),
     enrollment.ra,
     random,
   );
+}
+
+function scopedRequest(wish: ProvisioningWish, enrollment: Enrollment, time: Time32): EeRaRequest {
+  if (wish.type === 'application') {
+    const { verify, respEnc, certEnc } = wish.keys;
+    return {
+      type: 'application',
+      verifyKey: { type: 'ecdsaNistP256', value: fromPoint(verify.publicPoint) },
+      ...(certEnc && { certEncryptionKey: encryptionKey(certEnc) }),
+      responseEncryptionKey: encryptionKey(respEnc),
+      currentTime: time,
+      requestedStartTime: Math.max(wish.start ?? time, time),
+      ...regionOf(enrollment),
+    };
+  }
+  const { verify, respEnc, certEnc } = wish.keys;
+  const common = {
+    verifyKeyInfo: butterflyParams(verify),
+    respEncKeyInfo: butterflyParams(respEnc),
+    currentTime: time,
+    requestedStartTime: time,
+  };
+  if (wish.type === 'pseudonym') return { type: 'pseudonym', ...common };
+  return {
+    type: 'identification',
+    ...common,
+    ...(certEnc && { certEncKeyInfo: butterflyParams(certEnc) }),
+    ...regionOf(enrollment),
+  };
+}
+
+function butterflyParams({ seed, expansion }: CaterpillarKey) {
+  return { seedKey: fromPoint(seed.publicPoint), expansion: expansion.reveal() };
+}
+
+function encryptionKey(key: PrivateKey): PublicEncryptionKey {
+  return {
+    supportedSymmAlg: 'aes128Ccm',
+    publicKey: { type: 'eciesNistP256', value: fromPoint(key.publicPoint) },
+  };
+}
+
+/** Encoded in 1.2.4 alone. */
+function regionOf({ certificate }: Enrollment) {
+  const region = effectiveRegion(certificate);
+  return region === undefined ? {} : { region };
 }
 
 /**

@@ -1,14 +1,14 @@
-import { Secret } from '@chrysalis/crypto';
+import { type PrivateKey, Secret } from '@chrysalis/crypto';
 import type { Acknowledgement } from './acknowledgement.ts';
 import { JsonRecord, jsonOctets, toHex } from './json-record.ts';
-import type { CaterpillarKey, CaterpillarKeys } from './provisioning-request.ts';
+import type { CaterpillarKey, CaterpillarKeys, PlainKeys } from './provisioning-request.ts';
 
 /**
  * A provisioning request and what has become of it. The keys are in it from the first moment on, and
  * never change.
  */
-export interface ProvisioningState {
-  readonly keys: CaterpillarKeys;
+export interface ProvisioningState<Keys = CaterpillarKeys> {
+  readonly keys: Keys;
   /**
    * The bodies that the RA may have received, all with these keys, oldest first. One, unless a body
    * that was sent into the dark was later refused, when it had become too old for the RA.
@@ -21,12 +21,48 @@ export interface ProvisioningState {
   };
 }
 
+/** How the keys of a state are written into its file. */
+export interface KeyFormat<Keys> {
+  write(keys: Keys): Record<string, unknown>;
+  /** @throws EeError `profile-damaged` */
+  read(record: JsonRecord): Keys;
+}
+
+export const CATERPILLAR_KEYS: KeyFormat<CaterpillarKeys> = {
+  write: ({ verify, respEnc, certEnc }) => ({
+    verify: fromCaterpillar(verify),
+    respEnc: fromCaterpillar(respEnc),
+    ...(certEnc && { certEnc: fromCaterpillar(certEnc) }),
+  }),
+  read: (record) => ({
+    verify: toCaterpillar(record.record('verify')),
+    respEnc: toCaterpillar(record.record('respEnc')),
+    ...(record.has('certEnc') && { certEnc: toCaterpillar(record.record('certEnc')) }),
+  }),
+};
+
+export const PLAIN_KEYS: KeyFormat<PlainKeys> = {
+  write: ({ verify, respEnc, certEnc }) => ({
+    verify: fromKey(verify),
+    respEnc: fromKey(respEnc),
+    ...(certEnc && { certEnc: fromKey(certEnc) }),
+  }),
+  read: (record) => ({
+    verify: record.privateKey('verify'),
+    respEnc: record.privateKey('respEnc'),
+    ...(record.has('certEnc') && { certEnc: record.privateKey('certEnc') }),
+  }),
+};
+
 /** The file of a state: JSON, octets in hex. It holds private keys. */
-export function encodeProvisioningState(state: ProvisioningState): Uint8Array {
+export function encodeProvisioningState<Keys>(
+  state: ProvisioningState<Keys>,
+  format: KeyFormat<Keys>,
+): Uint8Array {
   const { keys, bodies, acknowledged } = state;
   return jsonOctets({
     status: acknowledged === undefined ? 'prepared' : 'acknowledged',
-    keys: { verify: fromKey(keys.verify), respEnc: fromKey(keys.respEnc) },
+    keys: format.write(keys),
     bodies: bodies.map(toHex),
     ...(acknowledged && {
       acknowledged: {
@@ -40,11 +76,14 @@ export function encodeProvisioningState(state: ProvisioningState): Uint8Array {
 }
 
 /** @throws EeError `profile-damaged` */
-export function decodeProvisioningState(name: string, octets: Uint8Array): ProvisioningState {
+export function decodeProvisioningState<Keys>(
+  name: string,
+  octets: Uint8Array,
+  format: KeyFormat<Keys>,
+): ProvisioningState<Keys> {
   const record = JsonRecord.parse(name, octets);
-  const keys = record.record('keys');
   const state = {
-    keys: { verify: toKey(keys.record('verify')), respEnc: toKey(keys.record('respEnc')) },
+    keys: format.read(record.record('keys')),
     bodies: record.octetsList('bodies'),
   };
   if (!record.has('acknowledged')) return state;
@@ -60,13 +99,17 @@ export function decodeProvisioningState(name: string, octets: Uint8Array): Provi
   };
 }
 
-function fromKey({ seed, expansion }: CaterpillarKey) {
-  return { seed: toHex(seed.scalar().reveal()), expansion: toHex(expansion.reveal()) };
+function fromCaterpillar({ seed, expansion }: CaterpillarKey) {
+  return { seed: fromKey(seed), expansion: toHex(expansion.reveal()) };
 }
 
-function toKey(record: JsonRecord): CaterpillarKey {
+function toCaterpillar(record: JsonRecord): CaterpillarKey {
   return {
     seed: record.privateKey('seed'),
     expansion: new Secret(record.octets('expansion', 16)),
   };
+}
+
+function fromKey(key: PrivateKey): string {
+  return toHex(key.scalar().reveal());
 }

@@ -21,7 +21,7 @@ const BODY = makeProvisioningBody(
 );
 
 function open(options: AckOptions, time = NOW) {
-  return openAcknowledgement(acknowledge(SCMS, BODY, options), BODY, ENROLLMENT, time);
+  return openAcknowledgement('pseudonym', acknowledge(SCMS, BODY, options), BODY, ENROLLMENT, time);
 }
 
 describe('openAcknowledgement', () => {
@@ -39,7 +39,10 @@ describe('openAcknowledgement', () => {
     assert.throws(() => open({ signer: forged }), refused(/signer's signature/));
     assert.throws(() => open({}, NOW + 700_000_000), refused(/valid at/));
     for (const octets of [new Uint8Array(0), new Uint8Array(200), BODY]) {
-      assert.throws(() => openAcknowledgement(octets, BODY, ENROLLMENT, NOW), refused(/expected/));
+      assert.throws(
+        () => openAcknowledgement('pseudonym', octets, BODY, ENROLLMENT, NOW),
+        refused(/expected/),
+      );
     }
   });
 
@@ -48,7 +51,7 @@ describe('openAcknowledgement', () => {
     for (let n = 0; n < octets.length; n += 1) {
       const altered = octets.slice();
       altered[n]! ^= 0x41;
-      assert.throws(() => openAcknowledgement(altered, BODY, ENROLLMENT, NOW), {
+      assert.throws(() => openAcknowledgement('pseudonym', altered, BODY, ENROLLMENT, NOW), {
         code: 'invalid-ack',
       });
     }

@@ -15,22 +15,24 @@ const KEYS = generateCaterpillarKeys(systemRandom);
 function setUp(bodies: number[]) {
   const sent: number[] = [];
   const saved: ProvisioningState[] = [];
-  let next = Math.max(...bodies) + 1;
+  let next = Math.max(0, ...bodies) + 1;
   const state = { keys: KEYS, bodies: bodies.map((n) => Uint8Array.of(n)) };
-  const run = (script: (EeErrorCode | 'ok')[], isFresh = false, from: ProvisioningState = state) =>
-    contact(from, isFresh, {
-      send: async (body) => {
-        sent.push(body[0]!);
+  const run = (script: (EeErrorCode | 'ok')[], from: ProvisioningState = state) =>
+    contact(from, {
+      send: async (makeBody) => {
         const outcome = script.shift() ?? 'ok';
+        if (outcome === 'unreachable') throw new EeError(outcome, 'scripted');
+        const body = await makeBody();
+        sent.push(body[0]!);
         if (outcome !== 'ok') throw new EeError(outcome, 'scripted');
         const requestHash = Uint8Array.of(body[0]!);
         const acknowledgement = { requestHash, certDLTime: 0, certDLURL: '' };
-        return { acknowledgement, octets: new Uint8Array(1) };
+        return { acknowledgement, octets: new Uint8Array(1), body };
       },
       save: async (changed) => void saved.push(changed),
       newBody: () => Uint8Array.of(next++),
       backOff: { sleep: async () => {}, random: systemRandom },
-      onRenewed: () => {},
+      onBody: () => {},
     });
   const bodiesOnDisk = () => saved.at(-1)?.bodies.map((body) => body[0]);
   return { sent, saved, run, bodiesOnDisk };
@@ -38,11 +40,18 @@ function setUp(bodies: number[]) {
 
 describe('contact', () => {
   it('sends a fresh body once, and keeps the one that was acknowledged', async () => {
-    const { sent, run, saved } = setUp([1]);
-    await run(['ok'], true);
+    const { sent, run, saved } = setUp([]);
+    await run(['ok']);
     assert.deepEqual(sent, [1]);
     assert.deepEqual(saved.at(-1)!.acknowledged!.requestHash, Uint8Array.of(1));
     assert.equal(saved.at(-1)!.keys, KEYS);
+  });
+
+  it('makes a body when the connection is there, and not before', async () => {
+    const { sent, run, saved } = setUp([]);
+    await run(['unreachable', 'unreachable', 'ok']);
+    assert.deepEqual(sent, [1]);
+    assert.equal(saved.length, 2);
   });
 
   it('asks for the oldest doubtful body first, and renews only when all are refused', async () => {
@@ -75,14 +84,14 @@ describe('contact', () => {
     let script: (EeErrorCode | 'ok')[] = ['refused', 'interrupted', 'tls'];
     let state: ProvisioningState | undefined;
     for (let life = 0; life < 8; life += 1) {
-      await assert.rejects(run(script, false, state), { code: 'tls' });
+      await assert.rejects(run(script, state), { code: 'tls' });
       state = saved.at(-1);
       const count = state!.bodies.length;
       assert(count <= 4, `${count} bodies`);
       assert.equal(state!.bodies[0]![0], 1);
       script = [...Array<EeErrorCode>(count).fill('refused'), 'interrupted', 'tls'];
     }
-    await run(['ok'], false, state);
+    await run(['ok'], state);
     assert.deepEqual(bodiesOnDisk(), [1]);
   });
 

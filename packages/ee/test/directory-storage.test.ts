@@ -45,25 +45,27 @@ describe('DirectoryStorage', () => {
     const path = await temporaryDirectory(t);
     const storage = await DirectoryStorage.open(path, { create: true });
     const left = '.provisioning.json.0123456789abcdef.tmp';
+    await storage.write('batches/A.zip', OCTETS);
     await writeFile(join(path, left), 'half');
     await writeFile(join(path, 'batches', '.A.zip.0123456789abcdef.tmp'), 'half');
     await writeFile(join(path, '.tmp'), 'mine');
-    assert.deepEqual(await storage.list('batches'), []);
+    assert.deepEqual(await storage.list('batches'), ['A.zip']);
     await storage.sweep();
     const names = await readdir(path);
     assert(!names.includes(left) && names.includes('.tmp'));
-    assert.deepEqual(await readdir(join(path, 'batches')), []);
+    assert.deepEqual(await readdir(join(path, 'batches')), ['A.zip']);
   });
 
   it('says when the disk refuses, and leaves no half of a file', async (t) => {
     const path = await temporaryDirectory(t);
     const storage = await DirectoryStorage.open(path, { create: true });
     // A folder stands where the file should be.
+    await storage.write('batches/A.zip', OCTETS);
     await assert.rejects(storage.write('batches', OCTETS), {
       code: 'storage',
       message: /expected to write batches/,
     });
-    assert.deepEqual((await readdir(path)).sort(), ['batches', 'bundle', 'certificates']);
+    assert.deepEqual((await readdir(path)).sort(), ['batches']);
     await assert.rejects(storage.read('batches'), { code: 'storage' });
   });
 });

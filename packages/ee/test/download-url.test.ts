@@ -14,14 +14,15 @@ describe('resolveDownloadUrl', () => {
       ['ra.test:9000', 'https://ra.test:9000/download/batch'],
       ['ra.test/download/batch', 'https://ra.test/download/batch'],
     ];
-    for (const [given, expected] of cases) assert.equal(resolveDownloadUrl(given).href, expected);
+    for (const [given, expected] of cases)
+      assert.equal(resolveDownloadUrl('pseudonym', given).href, expected);
   });
 
   it("lets the user's URL replace scheme, host and port", () => {
     const override = new URL('https://127.0.0.1:1234/x');
     for (const given of ['ra.test', 'https://ra.test:8892/download/batch']) {
       assert.equal(
-        resolveDownloadUrl(given, override).href,
+        resolveDownloadUrl('pseudonym', given, override).href,
         'https://127.0.0.1:1234/download/batch',
       );
     }
@@ -38,7 +39,7 @@ describe('resolveDownloadUrl', () => {
       'https://',
     ];
     for (const given of cases) {
-      assert.throws(() => resolveDownloadUrl(given), { code: 'invalid-url' }, given);
+      assert.throws(() => resolveDownloadUrl('pseudonym', given), { code: 'invalid-url' }, given);
     }
     assert.throws(() => parseRaUrl('ra.test'), { code: 'invalid-url' });
   });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { CertificateFolder } from '../src/certificate-folder.ts';
 import { downloadOnce } from '../src/download.ts';
-import { EeError, Profile, type RaRequest, type RaTransport } from '../src/index.ts';
+import { EeError, type RaMessage, type RaRequest, type RaTransport } from '../src/index.ts';
 import { MemoryStorage } from './memory-storage.ts';
 import type { MockAnswer } from './mock-ra.ts';
 
@@ -13,11 +14,11 @@ const MAXIMUM = 150;
 type Scripted = MockAnswer & { readonly cutAt?: number };
 
 function setUp(answers: Scripted[]) {
-  const requests: RaRequest[] = [];
+  const requests: (Pick<RaRequest, 'method'> & RaMessage)[] = [];
   const storage = new MemoryStorage();
   const transport: RaTransport = {
     async exchange(request) {
-      requests.push(request);
+      requests.push({ method: request.method, ...(await request.message()) });
       const { status, headers = {}, body = new Uint8Array(0), cutAt } = answers.shift()!;
       return { status, headers, body: inParts(body, cutAt), discard() {} };
     },
@@ -27,8 +28,8 @@ function setUp(answers: Scripted[]) {
     downloadOnce({
       transport,
       url: URL_OF_FILE,
-      downloadReq: `header ${requests.length}`,
-      partial: new Profile(storage).partialBatch(1, MAXIMUM),
+      downloadReq: () => `header ${requests.length}`,
+      partial: new CertificateFolder(storage, '').partial(1, MAXIMUM),
       maxOctets: MAXIMUM,
     });
   return { requests, storage, attempt };

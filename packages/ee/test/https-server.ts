@@ -37,6 +37,8 @@ export interface TestServer {
   readonly requests: { method: string; path: string; headers: https.RequestOptions['headers'] }[];
   /** Octets that clients sent inside TLS, of complete and of broken requests. */
   readonly octetsReceived: () => number;
+  /** TLS handshakes that were finished. */
+  readonly handshakes: () => number;
 }
 
 /** An HTTPS server on a free port of this machine, gone when the test is. */
@@ -50,6 +52,7 @@ export async function serveHttps(
 ): Promise<TestServer> {
   const requests: TestServer['requests'] = [];
   let octets = 0;
+  let handshakes = 0;
   const server = https.createServer(
     { key: identity.privateKeyPem, cert: identity.certificatePem, minVersion: 'TLSv1.2', ...tls },
     (request, response) => {
@@ -59,6 +62,7 @@ export async function serveHttps(
     },
   );
   server.on('secureConnection', (socket) => {
+    handshakes += 1;
     socket.on('data', (data: Buffer) => {
       octets += data.length;
     });
@@ -71,7 +75,12 @@ export async function serveHttps(
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  return { url: new URL(`https://localhost:${port}`), requests, octetsReceived: () => octets };
+  return {
+    url: new URL(`https://localhost:${port}`),
+    requests,
+    octetsReceived: () => octets,
+    handshakes: () => handshakes,
+  };
 }
 
 /** Puts a mock RA behind an HTTPS server. */

@@ -29,7 +29,11 @@ async function withTransport<T>(
 
 function post(transport: RaTransport, url: URL, signal?: AbortSignal) {
   return transport.exchange(
-    { method: 'POST', url, headers: { 'Content-Type': 'application/octet-stream' }, body: BODY },
+    {
+      method: 'POST',
+      url,
+      message: () => ({ headers: { 'Content-Type': 'application/octet-stream' }, body: BODY }),
+    },
     signal,
   );
 }
@@ -55,6 +59,59 @@ describe('httpsTransport', () => {
     assert.deepEqual(new Uint8Array(seen), BODY);
     assert.equal(requests[0]?.headers?.['content-type' as never], 'application/octet-stream');
     assert.equal(requests[0]?.headers?.['content-length' as never], '300');
+  });
+
+  it('makes the request when TLS is done, and not at all when it fails', async (t) => {
+    const { url, requests, handshakes } = await serveHttps(t, server, (_, response) => {
+      response.end();
+    });
+    const impostor = await tlsIdentity();
+    const other = await serveHttps(t, impostor.server, (_, response) => response.end());
+    const made: number[] = [];
+    const exchange = (transport: RaTransport, to: URL) =>
+      transport.exchange({
+        method: 'GET',
+        url: to,
+        message: async () => {
+          made.push(handshakes());
+          await delay(20);
+          assert.equal(requests.length, made.length - 1);
+          return { headers: { 'Download-Req': `made at ${made.length}` } };
+        },
+      });
+    await withTransport(async (transport) => {
+      for (const n of [1, 2]) {
+        await readBody(await exchange(transport, url), 0);
+        assert.equal(requests[n - 1]!.headers?.['download-req' as never], `made at ${n}`);
+      }
+      await assert.rejects(exchange(transport, other.url), { code: 'tls' });
+    });
+    // Both over the same connection.
+    assert.deepEqual(made, [1, 1]);
+    assert.equal(handshakes(), 1);
+  });
+
+  it('connects anew when the connection was closed in the meantime', async (t) => {
+    const { url, handshakes } = await serveHttps(t, server, (request, response) => {
+      response.writeHead(200, { connection: request.url === '/last' ? 'close' : 'keep-alive' });
+      response.end();
+    });
+    await withTransport(async (transport) => {
+      const last = new URL('/last', url);
+      for (let n = 0; n < 3; n += 1) await readBody(await post(transport, last), 0);
+    });
+    assert.equal(handshakes(), 3);
+  });
+
+  it('gives the connection back when the request cannot be made', async (t) => {
+    const { url, requests } = await serveHttps(t, server, (_, response) => response.end());
+    await withTransport(async (transport) => {
+      const message = () => Promise.reject(new Error('no disk'));
+      await assert.rejects(transport.exchange({ method: 'GET', url, message }), {
+        message: 'no disk',
+      });
+    });
+    assert.equal(requests.length, 0);
   });
 
   const wrong: [string, Parameters<typeof tlsIdentity>[0], boolean][] = [

@@ -41,9 +41,9 @@ describe('a device that is killed with -9', () => {
     assert.equal(ra.accepted.size, 1);
     const profile = new Profile(storage);
     const periods = Array.from({ length: PERIODS }, (_, n) => CURRENT_I + n);
-    assert.deepEqual(await profile.openedPeriods(), periods);
+    assert.deepEqual(await profile.certificates('pseudonym').openedNumbers(), periods);
     for (const i of periods) {
-      const batch = await profile.openedBatch(i);
+      const batch = await profile.certificates('pseudonym').opened(i);
       assert.equal(batch!.certificates.length, 3);
       assert.deepEqual(batch!.failures, []);
     }

@@ -12,8 +12,8 @@ await using ee = await EndEntity.open(new Profile(storage), {
   clock,
   onProgress: ({ type }) => process.stdout.write(`${type}\n`),
 });
-await ee.request();
-await ee.waitUntilReady();
-await ee.download();
-await ee.info();
+await ee.request('pseudonym');
+await ee.waitUntilReady('pseudonym');
+await ee.download('pseudonym');
+await ee.info('pseudonym');
 process.stdout.write('done\n');

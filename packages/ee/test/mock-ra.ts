@@ -1,16 +1,30 @@
 import type { Clock } from '@chrysalis/scms';
 import {
+  type ApplicationRequest,
+  type DownloadFile,
+  type EeRaRequest,
   formatHex,
+  type IdentificationRequest,
   type PseudonymRequest,
   parseFileName,
   requestHash,
   timeOf,
 } from '@chrysalis/scms';
-import { EeError, type RaRequest, type RaResponse, type RaTransport } from '../src/index.ts';
+import {
+  type CertificateKind,
+  EeError,
+  PATHS,
+  type RaFile,
+  type RaRequest,
+  type RaResponse,
+  type RaTransport,
+} from '../src/index.ts';
 import {
   acknowledge,
+  applicationResponse,
   batchEntries,
   CURRENT_I,
+  identificationResponse,
   type MockScms,
   NOW,
   openAsRa,
@@ -19,6 +33,14 @@ import {
 
 /** How far a request's time may be off, as the seed page has it. */
 const TOLERANCE_SEC = 5;
+
+/** A request as it arrives at the RA. */
+export interface ArrivedRequest {
+  readonly method: 'GET' | 'POST';
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+}
 
 export interface MockAnswer {
   readonly status: number;
@@ -32,19 +54,33 @@ export interface MockRaOptions {
   /** How many periods from the current one there are batches for. */
   readonly periods?: number;
   readonly perPeriod?: number;
+  /** How many identification files there are, from 0 on. */
+  readonly identificationFiles?: number;
+}
+
+type ProvisioningRequest = PseudonymRequest | IdentificationRequest | ApplicationRequest;
+
+interface Accepted {
+  readonly ack: Uint8Array;
+  readonly request: ProvisioningRequest;
+  readonly time: number;
 }
 
 /** An RA as a device sees it: requests in, answers out, everything in memory. */
 export class MockRa {
   /** Every request as it came. */
-  readonly requests: RaRequest[] = [];
+  readonly requests: ArrivedRequest[] = [];
   /** The bodies that were accepted, by request hash. */
-  readonly accepted = new Map<string, { readonly ack: Uint8Array; request: PseudonymRequest }>();
+  readonly accepted = new Map<string, Accepted>();
   /** Answers to give instead, each once. */
   readonly script: (MockAnswer | undefined)[] = [];
+  /** Identification files that are not there any more, below this number. */
+  purgedBelow = 0;
   periods: number;
+  identificationFiles: number;
   certDLURL: string;
   info: Uint8Array = Uint8Array.of(0x2b, 0x17, 0xdf, 0xae);
+  readonly files: { policy?: RaFile; chains?: RaFile } = {};
   readonly #scms: MockScms;
   readonly #clock: Clock;
   readonly #options: MockRaOptions;
@@ -55,67 +91,115 @@ export class MockRa {
     this.#clock = clock;
     this.#options = options;
     this.periods = options.periods ?? 2;
-    this.certDLURL = options.certDLURL ?? 'https://localhost:8892/download/batch';
+    this.identificationFiles = options.identificationFiles ?? 2;
+    this.certDLURL = options.certDLURL ?? 'https://localhost:8892';
   }
 
-  handle(request: RaRequest): MockAnswer {
+  handle(request: ArrivedRequest): MockAnswer {
     this.requests.push(request);
     const scripted = this.script.shift();
     if (scripted !== undefined) return scripted;
-    const { pathname } = request.url;
-    if (request.method === 'POST' && pathname === '/provision-pseudonym-certificate-batch') {
-      return this.#provision(request.body ?? new Uint8Array(0));
-    }
-    if (request.method === 'GET' && pathname === '/download/batch') return this.#batch(request);
-    if (request.method === 'GET' && pathname === '/download/info') {
-      this.#authenticate(request);
-      return { status: 200, body: this.info };
-    }
-    return { status: 500 };
+    const { method, url, body = new Uint8Array(0) } = request;
+    const provisioned = kindOf(PATHS.provision, url.pathname);
+    if (method === 'POST' && provisioned) return this.#provision(provisioned, body);
+    if (method !== 'GET') return { status: 500 };
+    const downloaded = kindOf(PATHS.download, url.pathname);
+    if (downloaded) return this.#download(downloaded, request);
+    if (url.pathname === PATHS.policy) return this.#file('policy', request);
+    if (url.pathname === PATHS.chains) return this.#file('chains', request);
+    if (url.pathname !== PATHS.info) return { status: 500 };
+    this.#authenticate(request);
+    return { status: 200, body: this.info };
+  }
+
+  /** The requests that came by POST, opened. */
+  get asked(): EeRaRequest[] {
+    return this.requests.flatMap(({ method, body }) =>
+      method === 'POST' && body !== undefined ? [openAsRa(this.#scms, body)] : [],
+    );
   }
 
   /** The distinct sets of keys that the RA was shown. */
   get keySets(): number {
-    const seen = this.requests.flatMap(({ method, body }) => {
-      if (method !== 'POST' || body === undefined) return [];
-      const request = openAsRa(this.#scms, body);
-      return request.type === 'pseudonym' ? [JSON.stringify(request.verifyKeyInfo)] : [];
+    const keys = this.asked.map((request) => {
+      if (request.type === 'download') return '';
+      return JSON.stringify(
+        request.type === 'application' ? request.verifyKey : request.verifyKeyInfo,
+      );
     });
-    return new Set(seen).size;
+    return new Set(keys).size;
   }
 
-  #provision(body: Uint8Array): MockAnswer {
+  /** The files that devices asked for, by name. */
+  get filesAsked(): string[] {
+    return this.requests.flatMap(({ method, headers }) => {
+      const value = headers['Download-Req'] ?? headers['download-req'];
+      if (method !== 'GET' || value === undefined) return [];
+      const request = openAsRa(this.#scms, new Uint8Array(Buffer.from(value, 'base64')));
+      return request.type === 'download' ? [request.filename] : [];
+    });
+  }
+
+  #provision(kind: CertificateKind, body: Uint8Array): MockAnswer {
     const hash = formatHex(requestHash(body));
     const known = this.accepted.get(hash);
     if (known !== undefined) return { status: 200, body: known.ack };
     const request = openAsRa(this.#scms, body);
-    if (request.type !== 'pseudonym' || !this.#isTimely(request.currentTime))
-      return { status: 500 };
-    // One request in a device's life: code 5057.
-    if (this.accepted.size > 0) return { status: 500 };
+    if (request.type !== kind || request.type === 'download') return { status: 500 };
+    if (!this.#isTimely(request.currentTime)) return { status: 500 };
+    // One request in a device's life: code 5057. An RSE may ask in the last hour: else 5056.
+    const now = timeOf(this.#clock);
+    const hasOpen = [...this.accepted.values()].some(
+      (other) =>
+        other.request.type === kind &&
+        (kind !== 'application' || now < applicationEnd(other) - 3_600),
+    );
+    if (hasOpen) return { status: 500 };
     const { certDLURL } = this;
-    const ack = acknowledge(this.#scms, body, { ...this.#options, certDLURL });
-    this.accepted.set(hash, { ack, request });
+    const ack = acknowledge(this.#scms, body, { ...this.#options, certDLURL, kind });
+    this.accepted.set(hash, { ack, request, time: now });
     return { status: 200, body: ack };
   }
 
-  #batch(request: RaRequest): MockAnswer {
+  #download(kind: CertificateKind, request: ArrivedRequest): MockAnswer {
     const file = this.#authenticate(request);
-    if (file?.type !== 'batch') return { status: 500 };
-    const device = this.accepted.get(formatHex(file.requestHash));
-    if (device === undefined || file.i < CURRENT_I || file.i >= CURRENT_I + this.periods) {
-      return { status: 500 };
-    }
-    const name = `${formatHex(file.requestHash)}_${file.i}`;
-    const zip =
-      this.#zips.get(name) ??
-      zipOf(batchEntries(this.#scms, device.request, file.i, this.#options.perPeriod ?? 3));
-    this.#zips.set(name, zip);
+    const device = file && this.accepted.get(formatHex(file.requestHash));
+    if (file === undefined || device?.request.type !== kind) return { status: 500 };
+    const name = 'i' in file ? `${formatHex(file.requestHash)}_${file.i}` : 'application';
+    const zip = this.#zips.get(name + device.time) ?? this.#makeZip(file, device);
+    if (zip === undefined) return { status: 500 };
+    this.#zips.set(name + device.time, zip);
     return rangeOf(zip, `"${name}"`, request.headers);
   }
 
-  #authenticate(request: RaRequest) {
-    const value = request.headers['Download-Req'] ?? request.headers['download-req'] ?? '';
+  #makeZip(file: DownloadFile, { request, time }: Accepted): Uint8Array | undefined {
+    const scms = this.#scms;
+    const i = file.type === 'batch' ? file.i : 0;
+    const hash = formatHex(file.requestHash);
+    switch (request.type) {
+      case 'pseudonym':
+        if (i < CURRENT_I || i >= CURRENT_I + this.periods) return undefined;
+        return zipOf(batchEntries(scms, request, i, this.#options.perPeriod ?? 3));
+      case 'identification':
+        if (i < this.purgedBelow || i >= this.identificationFiles) return undefined;
+        return zipOf({ [`${hash}_${i}`]: identificationResponse(scms, request, i, time) });
+      case 'application':
+        return zipOf({ [hash]: applicationResponse(scms, request) });
+    }
+  }
+
+  /** A file that anybody may have, under CAMP's conditional GET. */
+  #file(which: 'policy' | 'chains', { headers }: ArrivedRequest): MockAnswer {
+    const file = this.files[which];
+    if (file === undefined) return { status: 500 };
+    const held = headers['If-None-Match'] ?? headers['if-none-match'];
+    if (held === `"${file.name}"`) return { status: 304 };
+    const disposition = `attachment; filename="${file.name}"`;
+    return { status: 200, headers: { 'content-disposition': disposition }, body: file.octets };
+  }
+
+  #authenticate({ headers }: ArrivedRequest): DownloadFile | undefined {
+    const value = headers['Download-Req'] ?? headers['download-req'] ?? '';
     const opened = openAsRa(this.#scms, new Uint8Array(Buffer.from(value, 'base64')));
     if (opened.type !== 'download' || !this.#isTimely(opened.timestamp)) return undefined;
     return parseFileName(opened.filename);
@@ -124,6 +208,18 @@ export class MockRa {
   #isTimely(time: number): boolean {
     return Math.abs(time - timeOf(this.#clock)) <= TOLERANCE_SEC;
   }
+}
+
+function kindOf(
+  paths: Readonly<Record<CertificateKind, string>>,
+  pathname: string,
+): CertificateKind | undefined {
+  const kinds = ['pseudonym', 'identification', 'application'] as const;
+  return kinds.find((kind) => paths[kind] === pathname);
+}
+
+function applicationEnd({ request }: Accepted): number {
+  return request.type === 'application' ? request.requestedStartTime + 169 * 3_600 : 0;
 }
 
 /** RFC 9110 §14: one range, honoured when If-Range names the file. */
@@ -153,8 +249,10 @@ function rangeOf(
 
 /** What may happen to an exchange on its way. */
 export type Fault =
-  /** Nothing arrives at the RA. */
+  /** There is no connection. */
   | 'unreachable'
+  /** The request is made, and nothing arrives at the RA. */
+  | 'lost-request'
   /** The RA gets the request, and the answer is lost. */
   | 'lost-answer'
   /** The body of the answer ends in the middle. */
@@ -165,6 +263,7 @@ export class MockTransport implements RaTransport {
   readonly ra: MockRa;
   /** What happens to the next exchanges, one each. */
   readonly faults: (Fault | undefined)[] = [];
+  connections = 0;
 
   constructor(ra: MockRa) {
     this.ra = ra;
@@ -173,7 +272,12 @@ export class MockTransport implements RaTransport {
   async exchange(request: RaRequest): Promise<RaResponse> {
     const fault = this.faults.shift();
     if (fault === 'unreachable') throw new EeError('unreachable', 'expected a connection');
-    const { status, headers = {}, body = new Uint8Array(0) } = this.ra.handle(request);
+    this.connections += 1;
+    const message = await request.message();
+    if (fault === 'lost-request') throw new EeError('interrupted', 'expected an answer');
+    const { method, url } = request;
+    const answer = this.ra.handle({ method, url, ...message });
+    const { status, headers = {}, body = new Uint8Array(0) } = answer;
     if (fault === 'lost-answer') throw new EeError('interrupted', 'expected an answer');
     return { status, headers, body: parts(body, fault === 'cut-body'), discard: () => {} };
   }

@@ -26,11 +26,13 @@ import {
   toPoint,
 } from '@chrysalis/ieee1609dot2';
 import {
+  type ApplicationRequest,
   decodeSigned,
   decodeSignedRequest,
   formatEntryName,
   I_PERIOD_EPOCH,
   I_PERIOD_LENGTH_SEC,
+  type IdentificationRequest,
   openSecured,
   PlaintextCertificateResponse,
   type PseudonymRequest,
@@ -39,9 +41,10 @@ import {
   SignedCertificateRequest122,
   signMessage,
   ToBeSignedEncryptedCertificateResponse,
+  type UnsignedButterflyParams,
 } from '@chrysalis/scms';
 import { zipSync } from 'fflate';
-import type { BundleFiles } from '../src/index.ts';
+import type { BundleFiles, CertificateKind } from '../src/index.ts';
 
 /** 2026-11-24: i-period 619 begins at 09:00:00 UTC, this is a while into it. */
 export const NOW: Time32 = I_PERIOD_EPOCH + 619 * I_PERIOD_LENGTH_SEC + 3600;
@@ -197,7 +200,7 @@ export function enroll(
 /** What the RA reads in a body or, decoded from Base64, in a Download-Req. */
 export function openAsRa(scms: MockScms, octets: Uint8Array) {
   const signed = openSecured(octets, scms.ra.certificate, decrypterOf(scms.raEncryption));
-  return decodeSignedRequest(decodeSigned(signed), ['1.2.2']).request;
+  return decodeSignedRequest(decodeSigned(signed)).request;
 }
 
 export interface AckOptions {
@@ -205,16 +208,23 @@ export interface AckOptions {
   readonly certDLURL?: string;
   readonly requestHash?: Uint8Array;
   readonly signer?: Authority;
+  readonly kind?: CertificateKind;
 }
 
+const ACK_TYPES = {
+  pseudonym: 'raEePseudonymCertProvisioningAck',
+  identification: 'raEeIdCertProvisioningAck',
+  application: 'raEeAppCertProvisioningAck',
+} as const;
+
 export function acknowledge(scms: MockScms, body: Uint8Array, options: AckOptions = {}) {
-  const { signer = scms.ra } = options;
+  const { signer = scms.ra, kind = 'pseudonym' } = options;
   const pdu = encode(ScmsPdu122, {
     version: 1,
     content: {
       type: 'eeRa',
       value: {
-        type: 'raEePseudonymCertProvisioningAck',
+        type: ACK_TYPES[kind],
         value: {
           version: 1,
           requestHash: options.requestHash ?? requestHash(body),
@@ -253,32 +263,136 @@ export function certificateResponse(
   const start = options.start ?? I_PERIOD_EPOCH + i * I_PERIOD_LENGTH_SEC;
   const duration = { type: 'hours', value: CERTIFICATE_HOURS } as const;
   const linkageData = { iCert: options.iCert ?? i, linkageValue: random(9) };
-  const { certificate, reconstructionValue } = issueImplicit(
-    {
+  return sealedResponse(scms, cocoon, {
+    content: {
       id: { type: 'linkageData', value: linkageData },
       cracaId: new Uint8Array(3),
       crlSeries: 1,
       validityPeriod: { start, duration },
       appPermissions: [{ psid: 0x20 }],
     },
-    cocoon.verify,
+    form: 'implicitButterfly',
+    signer,
     issuer,
     random,
+  });
+}
+
+/** How long an identification certificate of this PCA lasts: a month and an hour. */
+const IDENTIFICATION_HOURS = 721;
+
+/** File number i of an identification request, for periods of 720 hours from `epoch` on. */
+export function identificationResponse(
+  scms: MockScms,
+  request: IdentificationRequest,
+  i: number,
+  epoch: Time32,
+  options: SealOverrides = {},
+): Uint8Array {
+  const point = (params: UnsignedButterflyParams, use: 'signing' | 'encryption') =>
+    cocoonPoints(toPoint(params.seedKey), new Expansion(params.expansion, use), i, 1)[0]!;
+  const { verifyKeyInfo, respEncKeyInfo, certEncKeyInfo } = request;
+  return sealedResponse(
+    scms,
+    { verify: point(verifyKeyInfo, 'signing'), respEnc: point(respEncKeyInfo, 'encryption') },
+    {
+      content: {
+        id: { type: 'binaryId', value: new Uint8Array(8).fill(i + 1) },
+        cracaId: new Uint8Array(3),
+        crlSeries: 3,
+        validityPeriod: {
+          start: epoch + i * (IDENTIFICATION_HOURS - 1) * 3_600,
+          duration: { type: 'hours', value: IDENTIFICATION_HOURS },
+        },
+        appPermissions: [{ psid: 0x20 }],
+        ...(certEncKeyInfo && {
+          encryptionKey: {
+            supportedSymmAlg: 'aes128Ccm',
+            publicKey: {
+              type: 'eciesNistP256',
+              value: fromPoint(point(certEncKeyInfo, 'encryption')),
+            },
+          },
+        }),
+      },
+      form: 'implicitButterfly',
+      ...options,
+    },
   );
+}
+
+/** The answer to an application request. */
+export function applicationResponse(
+  scms: MockScms,
+  request: ApplicationRequest,
+  options: SealOverrides = {},
+): Uint8Array {
+  const { verifyKey, responseEncryptionKey, certEncryptionKey } = request;
+  if (verifyKey.type !== 'ecdsaNistP256') throw new TypeError('expected a key on P-256');
+  const { publicKey } = responseEncryptionKey;
+  if (publicKey.type !== 'eciesNistP256') throw new TypeError('expected a key on P-256');
+  return sealedResponse(
+    scms,
+    { verify: toPoint(verifyKey.value), respEnc: toPoint(publicKey.value) },
+    {
+      content: {
+        id: { type: 'binaryId', value: new Uint8Array(8).fill(7) },
+        cracaId: new Uint8Array(3),
+        crlSeries: 3,
+        validityPeriod: {
+          start: request.requestedStartTime,
+          duration: { type: 'hours', value: CERTIFICATE_HOURS },
+        },
+        appPermissions: [{ psid: 0x20 }],
+        ...(certEncryptionKey && { encryptionKey: certEncryptionKey }),
+      },
+      form: 'implicit',
+      ...options,
+    },
+  );
+}
+
+interface SealOptions {
+  readonly content: CertificateContent;
+  readonly form: 'implicitButterfly' | 'implicit';
+  readonly signer?: Authority;
+  readonly issuer?: Authority;
+  readonly random?: Random;
+}
+
+export type SealOverrides = Partial<SealOptions>;
+
+/** Issues a certificate for one key, seals it for the other, and signs (sheet 4.7). */
+export function sealedResponse(
+  scms: MockScms,
+  keys: { readonly verify: Point; readonly respEnc: Point },
+  { content, form, signer = scms.pca, issuer = scms.pca, random = systemRandom }: SealOptions,
+): Uint8Array {
+  const { certificate, reconstructionValue } = issueImplicit(content, keys.verify, issuer, random);
   const plaintext = encode(PlaintextCertificateResponse, {
-    type: 'implicitButterfly',
+    type: form,
     value: { certificate, privKeyReconstructionS: reconstructionValue },
   });
+  return sealedPlaintext(scms, keys.respEnc, plaintext, content, { signer, random });
+}
+
+/** A PlaintextCertificateResponse on its way to a key, under the PCA's signature. */
+export function sealedPlaintext(
+  { ra }: Pick<MockScms, 'ra'>,
+  respEnc: Point,
+  plaintext: Uint8Array,
+  { validityPeriod }: Pick<CertificateContent, 'validityPeriod'>,
+  { signer, random }: { signer: Issuer; random: Random },
+): Uint8Array {
   const inner = encode(Ieee1609Dot2Data, {
     protocolVersion: 3,
     content: { type: 'unsecuredData', value: plaintext },
   });
-  const recipientId = hashedId8(scms.ra.certificate.hash);
-  const encrypted = encryptForKey(inner, cocoon.respEnc, recipientId, random);
+  const encrypted = encryptForKey(inner, respEnc, hashedId8(ra.certificate.hash), random);
   const response = encode(ToBeSignedEncryptedCertificateResponse, {
     psidSsp: [{ psid: 0x23 }],
-    expiration: start,
-    lifetime: duration,
+    expiration: validityPeriod.start,
+    lifetime: validityPeriod.duration,
     encryptedCert: decode(Ieee1609Dot2Data, encrypted),
   });
   return signMessage(response, signer.certificate, signer.key);

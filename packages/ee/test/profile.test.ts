@@ -22,9 +22,9 @@ describe('Profile', () => {
   it('gives a provisioning state back as it was', async () => {
     for (const state of [PREPARED, ACKNOWLEDGED]) {
       const profile = new Profile(new MemoryStorage());
-      assert.equal(await profile.provisioning(), undefined);
-      await profile.saveProvisioning(state);
-      const read = await profile.provisioning();
+      assert.equal(await profile.provisioning('pseudonym'), undefined);
+      await profile.saveProvisioning('pseudonym', state);
+      const read = await profile.provisioning('pseudonym');
       assert.deepEqual(read, state);
       // Secrets compare by what they hold inside, which deepEqual does not see.
       const scalars = [read, state].map((s) => Buffer.from(s!.keys.verify.seed.scalar().reveal()));
@@ -35,7 +35,7 @@ describe('Profile', () => {
   it('says which file and field is damaged, and never shows a key', async () => {
     const storage = new MemoryStorage();
     const profile = new Profile(storage);
-    await profile.saveProvisioning(ACKNOWLEDGED);
+    await profile.saveProvisioning('pseudonym', ACKNOWLEDGED);
     const good = Buffer.from(storage.files.get('provisioning.json')!).toString();
     const seed = /"seed": "([0-9a-f]{64})"/.exec(good)![1]!;
     const cases: [string, RegExp][] = [
@@ -51,7 +51,7 @@ describe('Profile', () => {
     ];
     for (const [text, message] of cases) {
       storage.files.set('provisioning.json', new TextEncoder().encode(text));
-      await assert.rejects(profile.provisioning(), (error: Error) => {
+      await assert.rejects(profile.provisioning('pseudonym'), (error: Error) => {
         assert.equal((error as { code?: string }).code, 'profile-damaged');
         assert.match(error.message, message);
         assert(!error.message.includes(seed.slice(2, 20)));
@@ -65,6 +65,6 @@ describe('Profile', () => {
     for (const name of ['26B.zip', '9.zip', '26B.part', '.x.zip', '26b.zip', '123456789.zip']) {
       storage.files.set(`batches/${name}`, new Uint8Array(1));
     }
-    assert.deepEqual(await new Profile(storage).heldPeriods(), [9, 0x26b]);
+    assert.deepEqual(await new Profile(storage).certificates('pseudonym').held(), [9, 0x26b]);
   });
 });

@@ -23,7 +23,6 @@ import {
   MISSING,
   RECORDED_I,
   RECORDED_TIME,
-  RecordedTrust,
   recorded,
   recordedBundle,
   recordedCertificate,
@@ -31,6 +30,7 @@ import {
   recordedKeys,
   recordedPeriods,
   recordedPkiKey,
+  recordedTrust,
 } from './recorded-device.ts';
 
 describe('the recorded device', () => {
@@ -44,7 +44,7 @@ describe('the recorded device', () => {
       const opened = openBatch(recorded(`http/${response}.response.bin`), {
         i: RECORDED_I,
         keys: recordedKeys(run),
-        trust: new RecordedTrust(),
+        trust: recordedTrust(),
         iPeriods: recordedPeriods(run),
         time: RECORDED_TIME,
       });
@@ -64,7 +64,7 @@ describe('the recorded device', () => {
     const opened = openBatch(recorded('http/03-GET-download_batch.response.bin'), {
       i: RECORDED_I,
       keys: recordedKeys('pseudonym2'),
-      trust: new RecordedTrust(),
+      trust: recordedTrust(),
       iPeriods: recordedPeriods('pseudonym1'),
       time: RECORDED_TIME,
     });
@@ -95,18 +95,36 @@ describe('the recorded device', () => {
       ack: recorded(`http/${n}-POST-provision-pseudonym-certificate-batch.response.bin`),
     }));
     for (const { body, ack } of [first!, second!]) {
-      const { certDLURL } = openAcknowledgement(ack, body, recordedEnrollment(), RECORDED_TIME);
+      const { certDLURL } = openAcknowledgement(
+        'pseudonym',
+        ack,
+        body,
+        recordedEnrollment(),
+        RECORDED_TIME,
+      );
       assert.equal(certDLURL, 'https://localhost:8892');
     }
     assert.throws(
-      () => openAcknowledgement(first!.ack, second!.body, recordedEnrollment(), RECORDED_TIME),
+      () =>
+        openAcknowledgement(
+          'pseudonym',
+          first!.ack,
+          second!.body,
+          recordedEnrollment(),
+          RECORDED_TIME,
+        ),
       { name: 'EeError', code: 'invalid-ack' },
     );
   });
 
   it('would make requests that the recorded RA opens and verifies', { skip: MISSING }, () => {
     const keys = generateCaterpillarKeys(systemRandom);
-    const body = makeProvisioningBody(keys, recordedEnrollment(), RECORDED_TIME, systemRandom);
+    const body = makeProvisioningBody(
+      { type: 'pseudonym', keys },
+      recordedEnrollment(),
+      RECORDED_TIME,
+      systemRandom,
+    );
     const header = makeDownloadHeader(
       '5A2232D10616FDF7_1A9.zip',
       recordedEnrollment(),
@@ -129,7 +147,7 @@ function openAsRa(octets: Uint8Array) {
   const ra = hashCertificate(recordedCertificate('pki/ra.oer'));
   const signed = decodeSigned(openSecured(octets, ra, decrypterOf(recordedPkiKey('raEnc'))));
   const request = decodeSignedRequest(signed, ['1.2.2']);
-  const signer = new RecordedTrust().verify(signerCertificate(request));
+  const signer = recordedTrust().verify(signerCertificate(request));
   checkValidAt(signer, RECORDED_TIME);
   verifyRequest(request, signer, signer.publicKey);
   return request.request;

@@ -1,16 +1,16 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decode } from '@chrysalis/coer';
-import { equalConstantTime, PrivateKey, PublicKey, Secret } from '@chrysalis/crypto';
-import {
-  Certificate,
-  hashCertificate,
-  issueExplicit,
-  TrustStore,
-  type VerifiedCertificate,
-} from '@chrysalis/ieee1609dot2';
+import { PrivateKey, Secret } from '@chrysalis/crypto';
+import { Certificate, TrustStore } from '@chrysalis/ieee1609dot2';
 import { I_PERIOD_LENGTH_SEC, IPeriodClock } from '@chrysalis/scms';
-import type { BundleFiles, CaterpillarKeys, Enrollment } from '../src/index.ts';
+import {
+  type BundleFiles,
+  type CaterpillarKeys,
+  type Enrollment,
+  parseBundle,
+  verifyBundle,
+} from '../src/index.ts';
 
 /** The recorded exchange of a real OBU; it lies beside the project, never in it. */
 const FOLDER =
@@ -39,7 +39,7 @@ export function recordedCertificate(name: string): Certificate {
   return decode(Certificate, recorded(name));
 }
 
-export function recordedKeys(run: 'pseudonym1' | 'pseudonym2'): CaterpillarKeys {
+export function recordedKeys(run: 'pseudonym1' | 'pseudonym2' | 'id'): CaterpillarKeys {
   const key = (name: string) => ({
     seed: PrivateKey.fromScalar(recorded(`client/${run}/${name}.privkey`)),
     expansion: new Secret(recorded(`client/${run}/${name}.expkey`)),
@@ -66,57 +66,26 @@ export function recordedPeriods(run: string): IPeriodClock {
   return new IPeriodClock(Math.max(...starts) - RECORDED_I * I_PERIOD_LENGTH_SEC);
 }
 
-/**
- * Trust in the recorded PKI. The recorded RA certificate has certIssuePermissions of depth 0, which
- * permit nothing; ieee1609dot2 finds them outside those of the ICA all the same. So it is taken in by
- * hand, its signature unverified.
- */
-export class RecordedTrust extends TrustStore {
-  readonly ra: VerifiedCertificate;
-
-  constructor() {
-    super([recordedCertificate('pki/rca.oer')]);
-    for (const name of ['ica', 'eca', 'pca']) this.add(recordedCertificate(`pki/${name}.oer`));
-    const hashed = hashCertificate(recordedCertificate('pki/ra.oer'));
-    const publicKey = PublicKey.fromPoint(recordedPkiKey('ra').publicPoint);
-    const { issuer } = hashed.certificate;
-    const ica = issuer.type === 'sha256AndDigest' ? super.get(issuer.value) : undefined;
-    this.ra = { ...hashed, publicKey, issuer: ica };
-  }
-
-  override get(id: Uint8Array): VerifiedCertificate | undefined {
-    return this.ra !== undefined && equalConstantTime(id, this.ra.id) ? this.ra : super.get(id);
-  }
+/** Trust in the recorded PKI. */
+export function recordedTrust(): TrustStore {
+  const trust = new TrustStore([recordedCertificate('pki/rca.oer')]);
+  for (const name of ['ica', 'eca', 'pca']) trust.add(recordedCertificate(`pki/${name}.oer`));
+  return trust;
 }
 
-/** The recorded enrollment with the recorded RA, which `verifyBundle` would not take: see above. */
+/** The recorded enrollment. */
 export function recordedEnrollment(): Enrollment {
-  const trust = new RecordedTrust();
-  return {
-    certificate: trust.verify(recordedCertificate('enrolment/enrollment.oer')),
-    key: PrivateKey.fromScalar(recorded('enrolment/enrollment.privkey')),
-    ra: trust.ra,
-    trust,
-    iPeriods: recordedPeriods('pseudonym1'),
-    raUrl: new URL('https://localhost:8892'),
-    x509Root: '',
-    warnings: [],
-  };
+  return verifyBundle(
+    parseBundle(recordedBundle()),
+    PrivateKey.fromScalar(recorded('enrolment/Initial.privkey')),
+    recorded('enrolment/SignedEeEnrollmentCertRequest.oer'),
+    RECORDED_TIME,
+  );
 }
 
-/**
- * The device's enrollment in the layout that `chrysalis enroll` writes. The RA's certificate is issued
- * anew, with the same keys and without the permissions that `RecordedTrust` tells of.
- */
+/** The device's enrollment in the layout that `chrysalis enroll` writes. */
 export function recordedBundle(): BundleFiles {
-  const names = ['ica', 'eca', 'pca', 'crlg'];
-  const ica = {
-    certificate: hashCertificate(recordedCertificate('pki/ica.oer')),
-    key: recordedPkiKey('ica'),
-  };
-  const { certIssuePermissions: _, ...content } =
-    recordedCertificate('pki/ra.oer').value.toBeSigned;
-  const ra = issueExplicit(content, recordedPkiKey('ra').publicPoint, ica);
+  const names = ['ica', 'eca', 'pca', 'ra', 'ma', 'crlg'];
   const bootstrap = {
     format: 1,
     raUrl: 'https://localhost:8892',
@@ -124,7 +93,6 @@ export function recordedBundle(): BundleFiles {
   };
   return new Map([
     ['certificates/root.oer', recorded('pki/rca.oer')],
-    ['certificates/ra.oer', ra.octets],
     ...names.map((name) => [`certificates/${name}.oer`, recorded(`pki/${name}.oer`)] as const),
     ['x509-root.pem', recorded('pki/root.pem')],
     ['SignedEeEnrollmentCertResponse.oer', recorded('enrolment/ECResponse.oer')],

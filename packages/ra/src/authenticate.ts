@@ -3,6 +3,7 @@ import { CryptoError, PublicKey, pointFromUncompressed } from '@chrysalis/crypto
 import {
   type Certificate,
   checkValidAt,
+  decryptForCertificate,
   type HashedCertificate,
   hashCertificate,
   Ieee1609Dot2Error,
@@ -13,7 +14,6 @@ import {
   decodeSecured,
   decodeSigned,
   decodeSignedRequest,
-  openSecured,
   type RaEeErrorName,
   ScmsDataError,
   type SignedRequest,
@@ -22,7 +22,7 @@ import {
   verifyRequest,
 } from '@chrysalis/scms';
 import type { Blacklist } from './blacklist.ts';
-import type { Device, DeviceRegistry } from './device-registry.ts';
+import type { DeviceRegistry, KnownDevice } from './device-registry.ts';
 import type { RaOptions } from './options.ts';
 import { Refusal } from './refusal.ts';
 
@@ -64,7 +64,7 @@ export interface IdentifiedRequest {
   readonly signed: SignedRequest;
   readonly enrollment: VerifiedCertificate;
   /** The device's row, when this enrollment certificate has one. */
-  readonly device: Device | undefined;
+  readonly device: KnownDevice | undefined;
 }
 
 /**
@@ -116,7 +116,8 @@ export class Authenticator {
     service: 'download' | 'provisioning',
   ): void {
     this.#step('time');
-    const { clock, toleranceSec } = this.#options;
+    const { clock } = this.#options;
+    const toleranceSec = this.#toleranceSec(service);
     const now = timeOf(clock);
     if (Math.abs(claimedTime - now) > toleranceSec) {
       throw new Refusal(
@@ -133,9 +134,11 @@ export class Authenticator {
   #open(secured: Uint8Array, codes: RefusalCodes): SignedRequest {
     const { certificate, decrypter } = this.#options.identity;
     this.#step('decode');
-    refuseDecoding(codes.notEncrypted, () => decodeSecured(secured));
+    const encrypted = refuseDecoding(codes.notEncrypted, () => decodeSecured(secured));
     this.#step('open');
-    const opened = refuseAs(codes.notOpened, () => openSecured(secured, certificate, decrypter));
+    const opened = refuseAs(codes.notOpened, () =>
+      decryptForCertificate(encrypted, certificate, decrypter),
+    );
     return refuseDecoding(codes.signature, () =>
       decodeSignedRequest(decodeSigned(opened), this.#options.dialects),
     );
@@ -145,7 +148,7 @@ export class Authenticator {
   #verifyEnrollment(
     certificate: Certificate,
     hashed: HashedCertificate,
-    device: Device | undefined,
+    device: KnownDevice | undefined,
   ): VerifiedCertificate {
     const { trust, clock } = this.#options;
     const issuer = certificate.value.issuer;
@@ -169,6 +172,11 @@ export class Authenticator {
     }
     checkValidAt(enrollment, timeOf(clock));
     return enrollment;
+  }
+
+  #toleranceSec(service: 'download' | 'provisioning'): number {
+    const { toleranceSec, provisioningToleranceSec = toleranceSec } = this.#options;
+    return service === 'download' ? toleranceSec : provisioningToleranceSec;
   }
 
   #step(step: AuthenticationStep): void {

@@ -10,7 +10,7 @@ export function backOffSec(failures: number, lastSec: number): number {
   return Math.min(lastSec, FIRST_SEC * 2 ** Math.min(failures, 30));
 }
 
-/** When an authority that fails is asked again. Kept in memory: after a restart it is asked at once. */
+/** When an authority, or a store, that fails is asked again. Kept in memory: after a restart it is asked at once. */
 export class Outage {
   #failures = 0;
   #until: Time32 = 0;

@@ -1,5 +1,6 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import type { Database } from '@chrysalis/store';
+import type { CompiledQuery } from 'kysely';
 import type { RaSchema } from './schema.ts';
 
 /**
@@ -8,19 +9,23 @@ import type { RaSchema } from './schema.ts';
  */
 export class Blacklist {
   readonly #database: Database<RaSchema>;
+  /** Built once: every request of every device asks it. */
+  readonly #entry: CompiledQuery;
 
   constructor(database: Database<RaSchema>) {
     this.#database = database;
+    this.#entry = database.query
+      .selectFrom('blacklist')
+      .select('added_at')
+      .where('enrollment_hash', '=', new Uint8Array())
+      .compile();
   }
 
   /** @param enrollmentHash SHA-256 of the certificate in canonical form, 32 octets. */
   async has(enrollmentHash: Uint8Array): Promise<boolean> {
-    const row = await this.#database.query
-      .selectFrom('blacklist')
-      .select('added_at')
-      .where('enrollment_hash', '=', enrollmentHash)
-      .executeTakeFirst();
-    return row !== undefined;
+    const query = { ...this.#entry, parameters: [enrollmentHash] };
+    const { rows } = await this.#database.query.executeQuery(query);
+    return rows.length > 0;
   }
 
   /** Durable when it resolves; adding twice keeps the first reason. */

@@ -27,6 +27,6 @@ export function parseRange(
 }
 
 /** Whether a Range still applies: no If-Range, or one that names this very version (RFC 9110 §13.1.5, strong). */
-export function isRangeApplicable(ifRange: string | undefined, etag: string): boolean {
+export function isRangeApplicable(ifRange: string | undefined, etag: string | undefined): boolean {
   return ifRange === undefined || ifRange.trim() === etag;
 }

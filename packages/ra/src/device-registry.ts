@@ -1,27 +1,52 @@
 import { type Database, GroupCommit, StoreError } from '@chrysalis/store';
-import type { Insertable, Selectable } from 'kysely';
+import type { CompiledQuery, Insertable, Selectable } from 'kysely';
 import type { DeviceTable, RaSchema } from './schema.ts';
 
 export type Device = Selectable<DeviceTable>;
 export type NewDevice = Insertable<DeviceTable>;
 
+/** What a request of a device needs of its row: the rest is for the pipeline, and longer. */
+const KNOWN = [
+  'request_hash',
+  'body_hash',
+  'inner_hash',
+  'public_key',
+  'ack',
+  'status',
+  'registered_at',
+  'available_at',
+  'first_i',
+  'last_i',
+  'filed_through',
+] as const satisfies readonly (keyof DeviceTable)[];
+
+export type KnownDevice = Pick<Device, (typeof KNOWN)[number]>;
+
 /** The devices that this RA has acknowledged. */
 export class DeviceRegistry {
   readonly #database: Database<RaSchema>;
   readonly #writes: GroupCommit<RaSchema>;
+  /** Built once: every request of every device asks it. */
+  readonly #byEnrollment: CompiledQuery<KnownDevice>;
 
   constructor(database: Database<RaSchema>) {
     this.#database = database;
+    this.#byEnrollment = database.query
+      .selectFrom('device')
+      .select(KNOWN)
+      .where('enrollment_hash', '=', new Uint8Array())
+      .compile();
     this.#writes = new GroupCommit(database);
   }
 
   /** @param enrollmentHash SHA-256 of the enrollment certificate in canonical form, 32 octets. */
-  findByEnrollment(enrollmentHash: Uint8Array): Promise<Device | undefined> {
-    return this.#database.query
-      .selectFrom('device')
-      .selectAll()
-      .where('enrollment_hash', '=', enrollmentHash)
-      .executeTakeFirst();
+  async findByEnrollment(enrollmentHash: Uint8Array): Promise<KnownDevice | undefined> {
+    const query: CompiledQuery<KnownDevice> = {
+      ...this.#byEnrollment,
+      parameters: [enrollmentHash],
+    };
+    const { rows } = await this.#database.query.executeQuery(query);
+    return rows[0];
   }
 
   /**

@@ -9,7 +9,7 @@ import {
 } from '@chrysalis/scms';
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
 import { batchKey } from './batch-file.ts';
-import type { Device } from './device-registry.ts';
+import type { KnownDevice } from './device-registry.ts';
 import { nextBatchTime } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import { Refusal } from './refusal.ts';
@@ -19,6 +19,8 @@ export interface Download {
   /** The name as the device wrote it. */
   readonly name: string;
   readonly octets: Uint8Array;
+  /** Strong: the same tag means the same octets. Absent for a file that changes under its name. */
+  readonly etag?: string;
 }
 
 /** Longest Download-Req: base64 of an envelope around a certificate with every optional field stays below 2 kB. */
@@ -43,7 +45,7 @@ export class Downloads {
     const octets = device && (await this.#options.objects.get(batchKey(file.i, file.requestHash)));
     if (!octets)
       throw new Refusal('raNoCertFileAvailable', `expected a file that is there, saw ${name}`);
-    return { name, octets };
+    return { name, octets, etag: `"${name}"` };
   }
 
   /** `GET /download/info`: Time32 of the next batch in four octets, 0 when none will come (seed page two). @throws Refusal */
@@ -56,7 +58,7 @@ export class Downloads {
     return { name, octets };
   }
 
-  #nextBatchTime(device: Device): Time32 {
+  #nextBatchTime(device: KnownDevice): Time32 {
     return nextBatchTime(device, this.#options, timeOf(this.#options.clock));
   }
 
@@ -67,7 +69,7 @@ export class Downloads {
   ): Promise<{
     file: Extract<DownloadFile, { type: T }>;
     name: string;
-    device: Device | undefined;
+    device: KnownDevice | undefined;
   }> {
     const secured = decodeBase64(header);
     const identified = await this.#authenticator.identify(secured, 'download');

@@ -72,6 +72,10 @@ export function createHttpServer(
     expectRaCertRequest(bodyOf(request));
     return reply.type(OCTET_STREAM).send(Buffer.from(services.raCertificate));
   });
+  // The stub of the services that others wrote has GET without a body here (Q5).
+  app.get('/retrieve-ra-certificate', async (_request, reply) =>
+    reply.type(OCTET_STREAM).send(Buffer.from(services.raCertificate)),
+  );
   app.get('/download/batch', async (request, reply) =>
     sendFile(request, reply, await services.downloads.batch(downloadReqOf(request))),
   );
@@ -113,8 +117,7 @@ function createTlsServer(
     handler,
   );
   server.setTimeout(STALLED_MS);
-  // Without TLS nothing can be said, and Node would hand the socket on as a client's error: an answer to it would
-  // wait forever for the handshake.
+  // Without TLS nothing can be said. Node would hand the socket on as a client's error all the same.
   server.prependListener('tlsClientError', (_error, socket) => socket.destroy());
   const refuse = (socket: Duplex, seen: string) => {
     refuseOnSocket(
@@ -169,13 +172,12 @@ function downloadReqOf(request: FastifyRequest): string | undefined {
 
 /** Answers with a file or the range of it that was asked for (Q18). */
 function sendFile(request: FastifyRequest, reply: FastifyReply, file: Download): FastifyReply {
-  const { octets, name } = file;
-  const etag = `"${name}"`;
+  const { octets, name, etag } = file;
   reply
     .type(OCTET_STREAM)
     .header('accept-ranges', 'bytes')
-    .header('etag', etag)
     .header('content-disposition', `attachment; filename="${name}"`);
+  if (etag !== undefined) reply.header('etag', etag);
   const range = isRangeApplicable(request.headers['if-range'] as string | undefined, etag)
     ? parseRange(request.headers.range, octets.length)
     : 'whole';
@@ -231,7 +233,9 @@ function refuseOnSocket(socket: Duplex, door: Door, error: Refusal): void {
   if (!socket.writable || socket.destroyed) return;
   const { headers } = door.refuse(error, { method: '', path: '' });
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  const answer = `HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n${lines.join('')}\r\n`;
+  const date = `date: ${new Date().toUTCString()}\r\n`;
+  const head = `HTTP/1.1 500 Internal Server Error\r\n${lines.join('')}content-length: 0\r\n`;
+  const answer = `${head}${date}\r\n`;
   // Node has let go of these sockets: nobody else would close one whose peer keeps its half open.
   socket.end(answer, () => socket.destroy());
 }

@@ -45,7 +45,7 @@ export interface RaPolicy {
   readonly certificatesPerPeriod: number;
   /** i-periods that are kept ready, the current one included: 156 are three years. */
   readonly weeksAhead: number;
-  /** Requests of other devices that a request waits for before it goes to the PCA. */
+  /** Requests that have to wait, of whatever device, before all of them go to the PCA in random order. */
   readonly shuffleThreshold: number;
   /** Longest wait of a request in the shuffle. */
   readonly shuffleMaxAgeSec: number;
@@ -72,10 +72,14 @@ export interface RaOptions {
   readonly iPeriod: IPeriodClock;
   /** `ra.client-signature-ttl-sec`: how far a device's time may lie from ours, on either side. */
   readonly toleranceSec: number;
+  /** The same for provisioning requests; `toleranceSec` when missing (Q14). */
+  readonly provisioningToleranceSec?: number;
   readonly errorDetail: 'production' | 'qa';
   /** Releases of ee-ra.asn that are accepted. */
   readonly dialects: readonly Dialect[];
   readonly clock: Clock;
+  /** How long a period is seen to be over before it is dropped, in this process's own time; an hour when missing. */
+  readonly dropGraceMs?: number;
   readonly random: Random;
   readonly log: Log;
   /** Told about each step of authentication as it begins; for tests of their order, and for counting. */

@@ -1,11 +1,17 @@
 import type { Random } from '@chrysalis/crypto';
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import { type Database, GroupCommit } from '@chrysalis/store';
-import { CompiledQuery, sql, type Transaction } from 'kysely';
+import { CompiledQuery, type ExpressionBuilder, sql, type Transaction } from 'kysely';
 import type { Device } from './device-registry.ts';
 import type { ComposedRequest } from './expand.ts';
 import type { LinkageValues } from './linkage-conversation.ts';
 import type { RaSchema } from './schema.ts';
+
+/**
+ * How many periods the index of a period's requests outlives its certificates: a report of misbehavior may be a week
+ * old when a device sends it, waits in a pool, and is looked into (sections 3.6, 6.3).
+ */
+const KEEP_INDEX_PERIODS = 12;
 
 /** A PCA request that is due, with what its answer is checked against. */
 export interface DueRequest {
@@ -65,15 +71,7 @@ export class PipelineStore {
       .where('status', '=', 'active')
       .where('expanded_through', '<', last)
       .whereRef('expanded_through', '<', 'last_i')
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom('blacklist')
-              .select('added_at')
-              .whereRef('blacklist.enrollment_hash', '=', 'device.enrollment_hash'),
-          ),
-        ),
-      )
+      .where(isNotBlacklisted)
       .limit(1);
   }
 
@@ -93,7 +91,7 @@ export class PipelineStore {
           la2_chain: la2.chainId,
         })
         .where('id', '=', device.id)
-        .where('linked_through', '=', iMin - 1)
+        .where('linked_through', '=', device.linked_through)
         .executeTakeFirst();
       if (numUpdatedRows === 0n) return;
       for (const [n, la1Values] of la1.byPeriod.entries()) {
@@ -130,12 +128,14 @@ export class PipelineStore {
     released: boolean,
     random: Random,
   ): Promise<void> {
+    // Periods that were over before they could be made are passed over for good.
+    const isSkip = i > device.expanded_through + 1;
     await this.#writes.run(async (query) => {
       const { numUpdatedRows } = await query
         .updateTable('device')
-        .set({ expanded_through: i })
+        .set({ expanded_through: i, ...(isSkip && { filed_through: i - 1 }) })
         .where('id', '=', device.id)
-        .where('expanded_through', '=', i - 1)
+        .where('expanded_through', '=', device.expanded_through)
         .executeTakeFirst();
       if (numUpdatedRows === 0n) return;
       await query.executeQuery(CompiledQuery.raw(createHpcrTable(i)));
@@ -198,8 +198,8 @@ export class PipelineStore {
     return row?.oldest ?? undefined;
   }
 
-  /** Released requests without an answer, in the order of the shuffle. */
-  async due(now: Time32, limit: number): Promise<DueRequest[]> {
+  /** Released requests without an answer, in the order of the shuffle; none of a period before `firstI`, which is over. */
+  async due(now: Time32, firstI: number, limit: number): Promise<DueRequest[]> {
     return this.#database.query
       .selectFrom('pca_request')
       .innerJoin('device', 'device.id', 'pca_request.device_id')
@@ -214,18 +214,21 @@ export class PipelineStore {
       .where('response', 'is', null)
       .where('released', '=', 1)
       .where('next_attempt_at', '<=', now)
+      .where('pca_request.i', '>=', firstI)
+      .where(isNotBlacklisted)
       .orderBy('shuffle_key')
       .limit(limit)
       .execute();
   }
 
-  /** When the next repetition is due; undefined when nothing waits for one. */
-  async nextAttempt(): Promise<Time32 | undefined> {
+  /** When the next repetition falls due after `now`; undefined when nothing waits for one. */
+  async nextAttempt(now: Time32): Promise<Time32 | undefined> {
     const row = await this.#database.query
       .selectFrom('pca_request')
       .select(({ fn }) => fn.min('next_attempt_at').as('at'))
       .where('response', 'is', null)
       .where('released', '=', 1)
+      .where('next_attempt_at', '>', now)
       .executeTakeFirst();
     return row?.at ?? undefined;
   }
@@ -353,6 +356,17 @@ export class PipelineStore {
     });
   }
 
+  /** Notes that the last periods of a device were over before they could be made: there is nothing more to do for it. */
+  async endDevice({ id, last_i }: Device): Promise<void> {
+    await this.#writes.run((query) =>
+      query
+        .updateTable('device')
+        .set({ expanded_through: last_i, filed_through: last_i })
+        .where('id', '=', id)
+        .execute(),
+    );
+  }
+
   /** Gives up on a device whose keys cannot be expanded: its own fault, and it costs nobody else anything. */
   async markFailed(deviceId: number): Promise<void> {
     await this.#writes.run((query) =>
@@ -370,12 +384,14 @@ export class PipelineStore {
   }
 
   /**
-   * Forgets a period that is over: its index of requests, and whatever was still on its way. Devices that lag behind,
-   * after an outage, go on with the period after it.
+   * Forgets a period that is over, and whatever was still on its way; its index of requests stays a while. Devices
+   * that lag behind, after an outage, go on with the period after it.
    */
   async dropPeriod(i: number): Promise<void> {
     await this.#writes.run(async (query) => {
-      await query.executeQuery(CompiledQuery.raw(`drop table if exists ${hpcrTable(i)}`));
+      await query.executeQuery(
+        CompiledQuery.raw(`drop table if exists ${hpcrTable(i - KEEP_INDEX_PERIODS)}`),
+      );
       for (const table of ['pca_request', 'pre_linkage', 'filed'] as const) {
         await query.deleteFrom(table).where('i', '<=', i).execute();
       }
@@ -396,6 +412,17 @@ export class PipelineStore {
         .execute();
     });
   }
+}
+
+/** Nothing is generated for a device while it is blacklisted, not even what was begun before (section 3.7). */
+function isNotBlacklisted({ not, exists, selectFrom }: ExpressionBuilder<RaSchema, 'device'>) {
+  return not(
+    exists(
+      selectFrom('blacklist')
+        .select('added_at')
+        .whereRef('blacklist.enrollment_hash', '=', 'device.enrollment_hash'),
+    ),
+  );
 }
 
 async function postponeRequest(

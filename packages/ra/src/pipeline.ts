@@ -22,6 +22,8 @@ const RETRY_LAST_SEC = 3600;
 /** The longest sleep, so that a clock that was set is noticed; and the longest pause after a fault of ours. */
 const MAX_SLEEP_SEC = 60;
 const MIN_SLEEP_MS = 100;
+/** How long a period is seen to be over before it is dropped. */
+const DROP_GRACE_MS = 3_600_000;
 /** Batches looked for at a time. */
 const FILE_AT_ONCE = 64;
 
@@ -37,8 +39,12 @@ export class Pipeline {
   #wake: (() => void) | undefined;
   #awake = true;
   #running: Promise<void> | undefined;
+  /** Periods that are over by the wall clock, and since when of this process's time they have been seen to be. */
+  #seenOver: { readonly over: number; readonly at: number } | undefined;
   readonly #laOutage = new Outage();
   readonly #pcaOutage = new Outage();
+  /** Of the object store, when files that are over cannot be deleted. */
+  readonly #dropOutage = new Outage();
 
   constructor(options: RaOptions) {
     this.#options = options;
@@ -95,7 +101,12 @@ export class Pipeline {
     const last = lastPeriodOfAll(this.#options, now);
     const device = await this.#store.nextToExpand(last, now);
     if (!device) return false;
-    const i = device.expanded_through + 1;
+    // What is over is not made any more: after an outage a device goes on with the current period.
+    const i = Math.max(device.expanded_through + 1, Math.min(this.#options.iPeriod.at(now), last));
+    if (i > device.last_i) {
+      await this.#store.endDevice(device);
+      return true;
+    }
     if (i <= device.linked_through) {
       await this.#expand(device, i);
       return true;
@@ -185,7 +196,8 @@ export class Pipeline {
     const { clock } = this.#options;
     const now = timeOf(clock);
     if (this.#pcaOutage.pausedUntil(now) !== undefined) return false;
-    const due = await this.#store.due(now, this.#pcaOutage.isSuspected ? 1 : IN_FLIGHT);
+    const limit = this.#pcaOutage.isSuspected ? 1 : IN_FLIGHT;
+    const due = await this.#store.due(now, this.#options.iPeriod.at(now), limit);
     if (due.length === 0) return false;
     // Each is waited for, even when one could not be recorded: none is sent again while it is on its way.
     const outcomes = await Promise.allSettled(due.map((request) => this.#send(request)));
@@ -239,15 +251,39 @@ export class Pipeline {
    */
   async #dropOver(): Promise<void> {
     const { iPeriod, clock, objects, log } = this.#options;
-    const over = iPeriod.at(timeOf(clock) - OVERLAP_SEC) - 1;
-    if (over < 0) return;
+    const now = timeOf(clock);
+    const over = iPeriod.at(now - OVERLAP_SEC) - 1;
+    if (over < 0 || this.#dropOutage.pausedUntil(now) !== undefined) return;
     const dropped = await this.#store.setting('dropped_through');
     if (dropped !== undefined && dropped >= over) return;
-    for (let i = dropped === undefined ? over : dropped + 1; i <= over; i++) {
-      await objects.deleteAll(String(i));
-      await this.#store.dropPeriod(i);
-      log.info({ i }, 'period dropped');
+    const last = this.#lastOverForSure(over);
+    if (last === undefined) return;
+    try {
+      for (let i = dropped === undefined ? last : dropped + 1; i <= last; i++) {
+        await objects.deleteAll(String(i));
+        await this.#store.dropPeriod(i);
+        log.info({ i }, 'period dropped');
+      }
+      this.#dropOutage.succeeded();
+    } catch (error) {
+      // What is over can wait; devices that lack certificates cannot.
+      this.#dropOutage.failed(now);
+      log.error({ err: error }, 'period not dropped');
     }
+  }
+
+  /**
+   * The last period that has been over for a while of this process's own time, whatever the wall clock says: one that
+   * was set wrong, and is set right in that while, destroys nothing.
+   */
+  #lastOverForSure(over: number): number | undefined {
+    const { dropGraceMs = DROP_GRACE_MS } = this.#options;
+    if (dropGraceMs === 0) return over;
+    const now = performance.now();
+    const seen = this.#seenOver;
+    const isForSure = seen !== undefined && seen.over <= over && now - seen.at >= dropGraceMs;
+    if (seen === undefined || seen.over > over || isForSure) this.#seenOver = { over, at: now };
+    return isForSure ? seen.over : undefined;
   }
 
   /** Milliseconds until something falls due by itself: a new period, a repetition, the shuffle. */
@@ -255,12 +291,10 @@ export class Pipeline {
     const { iPeriod, clock, policy } = this.#options;
     const now = timeOf(clock);
     const oldest = await this.#store.oldestInShuffle();
-    const nextAttempt = await this.#store.nextAttempt();
     const times = [
       iPeriod.start(iPeriod.at(now) + 1),
-      nextAttempt === undefined
-        ? undefined
-        : Math.max(nextAttempt, this.#pcaOutage.pausedUntil(now) ?? now),
+      await this.#store.nextAttempt(now),
+      this.#pcaOutage.pausedUntil(now),
       oldest === undefined ? undefined : oldest + policy.shuffleMaxAgeSec,
       this.#laOutage.pausedUntil(now),
     ];

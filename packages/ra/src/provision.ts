@@ -14,7 +14,7 @@ import {
   timeOf,
 } from '@chrysalis/scms';
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
-import type { Device, DeviceRegistry, NewDevice } from './device-registry.ts';
+import type { DeviceRegistry, KnownDevice, NewDevice } from './device-registry.ts';
 import { lastPeriodWithin } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import { permissionsOf } from './permissions-of-enrollment.ts';
@@ -187,7 +187,7 @@ export class Provisioning {
   }
 }
 
-function storedAck(device: Device | undefined, bodyHash: Uint8Array): Uint8Array | undefined {
+function storedAck(device: KnownDevice | undefined, bodyHash: Uint8Array): Uint8Array | undefined {
   return device && equalConstantTime(device.body_hash, bodyHash) ? device.ack : undefined;
 }
 

@@ -149,6 +149,7 @@ export async function createScene(t: TestContext, changes: SceneOptions = {}): P
     la2: peer(scms.la2, wrapLa(linkageAuthority(2))),
     database,
     objects: createMemoryObjectStore(),
+    dropGraceMs: 0,
     policy: {
       certificatesPerPeriod: 3,
       weeksAhead: 1,

@@ -185,7 +185,8 @@ export function openSignedData(signed: SignedData, trust: TrustStore): VerifiedM
   return { payload: signedPayload(signed), signer, generationTime };
 }
 
-function findSigner(signer: SignerIdentifier, trust: TrustStore): VerifiedCertificate {
+/** The certificate that signed: known by its digest, or verified when the message carries it. */
+export function findSigner(signer: SignerIdentifier, trust: TrustStore): VerifiedCertificate {
   if (signer.type === 'digest') {
     const known = trust.get(signer.value);
     if (known) return known;
@@ -195,14 +196,27 @@ function findSigner(signer: SignerIdentifier, trust: TrustStore): VerifiedCertif
 }
 
 /** CAMP fixes the header of every management message: PSID 0x23 and, in some, the generation time; nothing else. */
-function expectManagementHeader(header: HeaderInfo): void {
-  const { psid, generationTime: _, ...rest } = header;
-  const others = Object.keys(rest);
-  if (psid !== SECURITY_MGMT_PSID || others.length > 0) {
-    const seen = [`PSID 0x${psid.toString(16)}`, ...others].join(', ');
+export function expectManagementHeader(header: HeaderInfo): void {
+  expectBareHeader(header, SECURITY_MGMT_PSID, ['generationTime']);
+}
+
+/** @throws ScmsDataError `unexpected-message` for another PSID, or a field that does not belong there */
+export function expectBareHeader(
+  header: HeaderInfo,
+  expectedPsid: number,
+  allowed: readonly (keyof HeaderInfo)[],
+): void {
+  const { psid, ...rest } = header;
+  const others = Object.keys(rest).filter((name) => !allowed.some((field) => field === name));
+  if (psid !== expectedPsid || others.length > 0) {
+    const seen = [formatPsid(psid), ...others].join(', ');
     throw new ScmsDataError(
       'unexpected-message',
-      `expected a bare header with PSID 0x23, saw ${seen}`,
+      `expected a bare header with ${formatPsid(expectedPsid)}, saw ${seen}`,
     );
   }
+}
+
+function formatPsid(psid: number): string {
+  return `PSID 0x${psid.toString(16)}`;
 }

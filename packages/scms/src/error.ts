@@ -16,7 +16,13 @@ export type ScmsDataErrorCode =
   | 'wrong-answer'
   /** The other side reported a failure. */
   | 'reported-failure'
-  | 'invalid-file-name';
+  | 'invalid-file-name'
+  /** A right signature, but of somebody whose signature does not count here. */
+  | 'wrong-signer'
+  /** Values of a policy that contradict each other, the policy above them, or sense. */
+  | 'policy'
+  /** The certificate, or one above it, stands on a CRL. */
+  | 'revoked';
 
 /** A message of the peer was refused; the message says what was expected and what was seen. */
 export class ScmsDataError extends Error {

@@ -32,8 +32,34 @@ export interface LinkageAuthority {
 
 /** A PG. */
 export interface PolicyGenerator {
-  /** Answers a custom policy with its signed form. @throws AuthorityUnavailableError */
+  /** The SignedGlobalPolicyFile that is in force. @throws AuthorityUnavailableError */
+  globalPolicyFile(): Promise<Uint8Array>;
+
+  /** The ScopedGlobalCertificateChainFile that is in force. @throws AuthorityUnavailableError */
+  globalCertificateChainFile(): Promise<Uint8Array>;
+
+  /**
+   * Answers a signed RaPgPolicySignatureRequest with a signed RaPgPolicySignatureRequestReply: the custom policy
+   * countersigned, when it is consistent with the global policy in force, or a RaPgError. Nothing is recorded; a request
+   * may be repeated.
+   *
+   * @throws AuthorityUnavailableError
+   */
   signPolicy(request: Uint8Array): Promise<Uint8Array>;
+}
+
+/** An MA, as far as devices speak to it. */
+export interface MisbehaviorAuthority {
+  /**
+   * Takes a SecuredMisbehaviorReport, as the device sent it.
+   *
+   * Guarantee: when it resolves, a report that could be opened is on stable storage, and the caller may forget it.
+   * The same octets again make no second record. Whether the MA believes the report, or could even read it, is not told:
+   * the RA cannot do anything about it, and is not to learn anything from it.
+   *
+   * @throws AuthorityUnavailableError when it was not taken; the caller may repeat.
+   */
+  submitReport(report: Uint8Array): Promise<void>;
 }
 
 /** The authority did not answer: down, slow, or refusing to talk. */

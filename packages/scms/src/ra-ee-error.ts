@@ -19,7 +19,6 @@ export const RA_EE_ERRORS = {
   chrysalisTimeOutsideTolerance: 5900,
   chrysalisDecryptionFailed: 5901,
   chrysalisEnrollmentCertificateRefused: 5902,
-  chrysalisUnavailable: 5998,
   chrysalisInternalError: 5999,
 } as const;
 

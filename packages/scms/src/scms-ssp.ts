@@ -16,12 +16,16 @@ import {
 } from '@chrysalis/coer';
 import {
   CrlSeries,
+  checkValidAt,
   type HashedCertificate,
   Psid,
   type ServiceSpecificPermissions,
+  type Time32,
   Uint16,
+  type VerifiedCertificate,
 } from '@chrysalis/ieee1609dot2';
 import { SECURITY_MGMT_PSID } from './envelope.ts';
+import { ScmsDataError } from './error.ts';
 import { CRL_PSID } from './pdu/crl.ts';
 import { VersionOne } from './pdu/version.ts';
 
@@ -118,6 +122,28 @@ export function scmsSspOf(certificate: HashedCertificate): ScmsSsp | undefined {
 /** Which CRLs a certificate may sign: its SSP for PSID 0x100. Undefined when it has none, or one that is no CrlSsp. */
 export function crlSspOf(certificate: HashedCertificate): CrlSsp | undefined {
   return sspOf(certificate, CRL_PSID, CrlSsp);
+}
+
+/** The name in a component's certificate: the host that others know it by. */
+export function hostnameOf({ certificate }: HashedCertificate): string | undefined {
+  const { id } = certificate.toBeSigned;
+  return id.type === 'name' ? id.value : undefined;
+}
+
+/**
+ * Makes sure that a verified certificate is valid now, with all above it, and of this part of the SCMS.
+ *
+ * @throws Ieee1609Dot2Error `not-yet-valid`, `expired`; ScmsDataError `wrong-signer`
+ */
+export function expectRole(
+  certificate: VerifiedCertificate,
+  role: PlainRole | 'la' | 'ma',
+  time: Time32,
+): void {
+  checkValidAt(certificate, time);
+  const seen = scmsSspOf(certificate)?.type ?? 'no SSP';
+  if (seen === role) return;
+  throw new ScmsDataError('wrong-signer', `expected a certificate of ${role}, saw ${seen}`);
 }
 
 function sspOf<T>(

@@ -28,6 +28,7 @@ import {
   anyToBeSignedCertificate,
   anyUint,
 } from '../../ieee1609dot2/test/arbitrary.ts';
+import * as files from './arbitrary-file.ts';
 
 const anyVersion = fc.constant(1);
 const anyTime = anyUint(32);
@@ -337,7 +338,15 @@ function anyScmsPdu<EeRa>(eeRa: fc.Arbitrary<EeRa>): fc.Arbitrary<scms.ScmsPduOf
     content: fc.oneof(
       {
         weight: 20,
-        arbitrary: anyChoice({ ecaEe: anyEcaEe, eeRa, laRa: anyLaRa, pcaRa: anyPcaRa }),
+        arbitrary: anyChoice({
+          ccm: files.ScmsComponentCertificateManagementPdu,
+          ecaEe: anyEcaEe,
+          eeMa: files.EndEntityMaInterfacePdu,
+          eeRa,
+          laRa: anyLaRa,
+          pcaRa: anyPcaRa,
+          raPg: files.RaPgInterfacePdu,
+        }),
       },
       { weight: 1, arbitrary: anyUnknown(11) },
     ),

@@ -6,9 +6,11 @@ import * as scms from '@chrysalis/scms';
 import { fromHex, root, toHex } from '../../ieee1609dot2/test/pki.ts';
 import { testRoundTrips } from '../../ieee1609dot2/test/round-trip.ts';
 import * as any from './arbitrary.ts';
+import * as files from './arbitrary-file.ts';
 
 describe('the CAMP modules, every codec that the room exports', () => {
   testRoundTrips(scms, {
+    ...files,
     UnsignedButterflyParams: any.anyUnsignedButterflyParams,
     CommonProvisioningRequestFields: any.anyCommon,
     EeRaCertRequestMsg: any.anyEeRaCertRequestMsg,
@@ -197,7 +199,7 @@ describe('what is refused', () => {
     [
       'a PDU of an interface that is not spoken here',
       scms.ScmsPdu122,
-      '01 82 00',
+      '01 84 00',
       'unknown-alternative',
     ],
     ['a stray octet before the frame', scms.ScmsPdu122, '00 01 83 80 00 01', 'out-of-range'],

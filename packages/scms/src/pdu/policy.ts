@@ -73,9 +73,11 @@ export const CertValidityModel: Codec<CertValidityModel> = {
     return CERT_VALIDITY_MODELS[number - 1] ?? number;
   },
   write(writer, value) {
-    const number = typeof value === 'number' ? value : CERT_VALIDITY_MODELS.indexOf(value) + 1;
-    if (number === 0) writer.fail('out-of-range', 'expected a value of CertValidityModel');
-    CertValidityModelNumber.write(writer, number);
+    const place = typeof value === 'number' ? value - 1 : CERT_VALIDITY_MODELS.indexOf(value);
+    if (typeof value !== 'number' && place < 0) {
+      writer.fail('out-of-range', 'expected a value of CertValidityModel');
+    }
+    CertValidityModelNumber.write(writer, place + 1);
   },
 };
 

@@ -1,0 +1,173 @@
+import type { Time32 } from '@chrysalis/ieee1609dot2';
+import type { Acknowledgement } from './acknowledgement.ts';
+import { type CertificateFolder, type StoredBatch, validityOf } from './certificate-folder.ts';
+import { EeError, hasCode } from './error.ts';
+import { decodeInfo, type Info } from './info.ts';
+import { openAndKeep } from './open-and-keep.ts';
+import { type OpenedBatch, openBatch, openIdentification } from './open-batch.ts';
+import type { ButterflyKind, Profile } from './profile.ts';
+import { generateCaterpillarKeys, type KeyWishes } from './provisioning-request.ts';
+import type { ProvisioningState } from './provisioning-state.ts';
+import type { RaSession } from './ra-session.ts';
+
+/** Four years of weekly batches: a device that stays one ahead of the usual three is not stopped. */
+const MAX_FILES = 208;
+
+/** Identification certificates overlap by an hour (721 h, sheet 3.6). */
+const OVERLAP_SEC = 3_600;
+
+export interface DownloadSelection {
+  /** This file alone. */
+  readonly i?: number;
+  /** At most so many files, from the current one on. */
+  readonly count?: number;
+}
+
+/**
+ * Pseudonym or identification certificates: asked for once in the life of a profile, then made by the
+ * RA for as long as the device lives (sheet 3.4, 3.6).
+ */
+export class ButterflySupply {
+  readonly #kind: ButterflyKind;
+  readonly #profile: Profile;
+  readonly #session: RaSession;
+  readonly #folder: CertificateFolder;
+
+  constructor(kind: ButterflyKind, profile: Profile, session: RaSession) {
+    this.#kind = kind;
+    this.#profile = profile;
+    this.#session = session;
+    this.#folder = profile.certificates(kind);
+  }
+
+  async request(wishes: KeyWishes): Promise<Acknowledgement> {
+    const held = await this.#profile.provisioning(this.#kind);
+    if (held?.acknowledged !== undefined) return held.acknowledged;
+    if (held !== undefined) this.#session.report({ type: 'resumed', kind: this.#kind });
+    const keys = held?.keys ?? generateCaterpillarKeys(this.#session.random, wishes);
+    const wish = { type: this.#kind, keys };
+    return this.#session.provision(held ?? { keys, bodies: [] }, wish, (state) =>
+      this.#profile.saveProvisioning(this.#kind, state),
+    );
+  }
+
+  async acknowledgement(): Promise<Acknowledgement> {
+    return (await this.#acknowledged()).acknowledged;
+  }
+
+  async download(selection: DownloadSelection): Promise<OpenedBatch[]> {
+    const state = await this.#acknowledged();
+    const first = selection.i ?? (await this.#first());
+    const count = selection.i === undefined ? (selection.count ?? MAX_FILES) : 1;
+    const batches: OpenedBatch[] = [];
+    let hasJumped = selection.i !== undefined;
+    const end = first + Math.min(count, MAX_FILES);
+    for (let i = first; i < end; i += 1) {
+      const held = await this.#folder.opened(i);
+      if (held?.failures.length === 0) continue;
+      const waitForIt = held === undefined && i === first && (await this.#isWaitedFor(i));
+      const zip = await this.#zip(i, state.acknowledged, held !== undefined, waitForIt);
+      if (zip !== undefined) batches.push(await this.#open(i, zip, state, held));
+      // What is held may have been taken off the RA since, and says nothing of later files.
+      else if (held === undefined) {
+        const next = hasJumped ? undefined : await this.#afterGap(i);
+        if (next === undefined) break;
+        hasJumped = true;
+        i = next - 1;
+      }
+    }
+    return batches;
+  }
+
+  async info(): Promise<Info> {
+    const octets = await this.#session.fetchInfo(await this.acknowledgement());
+    const info = decodeInfo(octets);
+    await this.#profile.saveInfo(this.#kind, octets);
+    return info;
+  }
+
+  /** The first file that matters: of the current i-period, or after all that are over. */
+  async #first(): Promise<number> {
+    const now = this.#session.now();
+    if (this.#kind === 'pseudonym') return this.#session.enrollment.iPeriods.at(now);
+    // Files are numbered from 0 (Q11), and what period a file is for stands in its certificate.
+    const last = await this.#lastOpened((end) => end <= now);
+    return last === undefined ? 0 : last.i + 1;
+  }
+
+  /** A device that was away for months may find the files in between gone. Identification only. */
+  async #afterGap(missing: number): Promise<number | undefined> {
+    if (this.#kind === 'pseudonym') return undefined;
+    const last = await this.#lastOpened(() => true);
+    if (last === undefined) return undefined;
+    const step = last.end - last.start - OVERLAP_SEC;
+    const skipped = step > 0 ? Math.floor((this.#session.now() - last.start) / step) : 0;
+    return last.i + skipped > missing ? last.i + skipped : undefined;
+  }
+
+  async #lastOpened(
+    accept: (end: Time32) => boolean,
+  ): Promise<{ i: number; start: Time32; end: Time32 } | undefined> {
+    for (const i of (await this.#folder.openedNumbers()).reverse()) {
+      const batch = await this.#folder.opened(i);
+      const validity = batch && validityOf(batch);
+      if (validity !== undefined && accept(validity.end)) return { i, ...validity };
+    }
+    return undefined;
+  }
+
+  /** An HTTP 500 for what the device needs now is waited out; for a later file it is the end. */
+  async #isWaitedFor(i: number): Promise<boolean> {
+    if (this.#kind === 'pseudonym') return true;
+    return i === 0 && (await this.#folder.openedNumbers()).length === 0;
+  }
+
+  /**
+   * The zip of a number from the profile or the RA; undefined when the RA has none and that is no fault.
+   *
+   * @param isOpened with failures: fetched anew then, the RA may have a better one
+   */
+  async #zip(
+    i: number,
+    ack: Acknowledgement,
+    isOpened: boolean,
+    waitForIt: boolean,
+  ): Promise<Uint8Array | undefined> {
+    const held = isOpened ? undefined : await this.#folder.zip(i);
+    if (held !== undefined) return held;
+    try {
+      return await this.#session.fetchZip(this.#kind, i, ack, this.#folder, waitForIt);
+    } catch (error) {
+      if (waitForIt || !hasCode(error, 'refused')) throw error;
+      this.#session.report({ type: 'end', kind: this.#kind, i });
+      return undefined;
+    }
+  }
+
+  async #open(
+    i: number,
+    zip: Uint8Array,
+    { keys }: ProvisioningState,
+    held: StoredBatch | undefined,
+  ): Promise<OpenedBatch> {
+    const { trust, iPeriods } = this.#session.enrollment;
+    const options = { i, keys, trust, iPeriods, time: this.#session.now() };
+    return openAndKeep({
+      kind: this.#kind,
+      i,
+      folder: this.#folder,
+      held,
+      open: () =>
+        this.#kind === 'pseudonym' ? openBatch(zip, options) : openIdentification(zip, options),
+      report: this.#session.report,
+    });
+  }
+
+  async #acknowledged(): Promise<ProvisioningState & { readonly acknowledged: Acknowledgement }> {
+    const state = await this.#profile.provisioning(this.#kind);
+    if (state?.acknowledged === undefined) {
+      throw new EeError('not-acknowledged', 'expected an acknowledged request, saw none');
+    }
+    return { ...state, acknowledged: state.acknowledged };
+  }
+}

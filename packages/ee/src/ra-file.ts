@@ -1,0 +1,86 @@
+import { EeError } from './error.ts';
+import { JsonRecord, jsonOctets, toHex } from './json-record.ts';
+import type { RaResponse, RaTransport } from './ra-transport.ts';
+import { expectStatus, readBody } from './response-body.ts';
+
+/** A policy or a chain file as the RA gave it, under the name by which it is asked for again. */
+export interface RaFile {
+  readonly name: string;
+  readonly octets: Uint8Array;
+}
+
+/** What came of asking for a file. */
+export type RaFileAnswer =
+  | { readonly type: 'new'; readonly file: RaFile }
+  /** HTTP 304: the one that is held. */
+  | { readonly type: 'unchanged' }
+  /** HTTP 500, which in production says no more: go on with what is held. */
+  | { readonly type: 'not-offered' };
+
+/** A chain file of a fielded SCMS has a thousand octets; this has room for a hundred PCAs. */
+const MAX_RA_FILE_OCTETS = 65_536;
+
+export interface RaFileOptions {
+  readonly transport: RaTransport;
+  readonly url: URL;
+  /** The file that is held, if any. */
+  readonly held: RaFile | undefined;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Asks for the local policy file or the local certificate chain file (sheet 1.11, 1.12): a plain GET,
+ * with If-None-Match when one is held.
+ *
+ * @throws EeError `unexpected-response`, `too-large`, and what the transport throws
+ */
+export async function fetchRaFile(options: RaFileOptions): Promise<RaFileAnswer> {
+  const { transport, url, held, signal } = options;
+  const response = await transport.exchange(
+    {
+      method: 'GET',
+      url,
+      message: () => ({
+        headers: {
+          'Accept-Encoding': 'identity',
+          ...(held && { 'If-None-Match': `"${held.name}"` }),
+        },
+      }),
+    },
+    signal,
+  );
+  if (response.status === 500) {
+    response.discard();
+    return { type: 'not-offered' };
+  }
+  if (response.status === 304 && held !== undefined) {
+    await readBody(response, 0);
+    return { type: 'unchanged' };
+  }
+  expectStatus(response, 200);
+  const name = fileNameOf(response);
+  return { type: 'new', file: { name, octets: await readBody(response, MAX_RA_FILE_OCTETS) } };
+}
+
+/** The name in Content-Disposition, in quotes as CAMP has it or without; it goes into our next request. */
+function fileNameOf(response: RaResponse): string {
+  const disposition = response.headers['content-disposition'] ?? '';
+  const [, quoted, bare] = /;\s*filename\s*=\s*(?:"([^"]*)"|([^\s;"]+))/i.exec(disposition) ?? [];
+  const name = quoted ?? bare ?? '';
+  if (/^[\w.-]{1,128}$/.test(name)) return name;
+  response.discard();
+  throw new EeError(
+    'unexpected-response',
+    `expected a file name in Content-Disposition, saw ${JSON.stringify(disposition.slice(0, 80))}`,
+  );
+}
+
+export function encodeRaFile({ name, octets }: RaFile): Uint8Array {
+  return jsonOctets({ name, octets: toHex(octets) });
+}
+
+/** @throws EeError `profile-damaged` */
+export function decodeRaFile(where: string, octets: Uint8Array): RaFile {
+  const record = JsonRecord.parse(where, octets);
+  return { name: record.text('name'), octets: record.octets('octets') };
+}

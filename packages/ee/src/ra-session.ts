@@ -1,0 +1,203 @@
+import type { Random } from '@chrysalis/crypto';
+import { type Time32, unixFromTime32 } from '@chrysalis/ieee1609dot2';
+import { type Clock, type DownloadFile, formatFileName, timeOf } from '@chrysalis/scms';
+import { type Acknowledgement, openAcknowledgement } from './acknowledgement.ts';
+import { type BackOff, type Sleep, waitUntil, withBackOff } from './back-off.ts';
+import { MAX_BATCH_OCTETS } from './batch-zip.ts';
+import type { CertificateFolder } from './certificate-folder.ts';
+import { type Answer, contact } from './contact.ts';
+import type { DeviceSettings } from './device-settings.ts';
+import { downloadOnce } from './download.ts';
+import { type CertificateKind, PATHS, resolveDownloadUrl, serviceUrl } from './download-url.ts';
+import type { Enrollment } from './enrollment.ts';
+import { EeError } from './error.ts';
+import type { Progress } from './progress.ts';
+import {
+  makeDownloadHeader,
+  makeProvisioningBody,
+  type ProvisioningWish,
+} from './provisioning-request.ts';
+import type { ProvisioningState } from './provisioning-state.ts';
+import { fetchRaFile, type RaFile, type RaFileAnswer } from './ra-file.ts';
+import type { RaTransport } from './ra-transport.ts';
+import { expectStatus, readBody } from './response-body.ts';
+
+/** An acknowledgement has 127 octets; a URL of 255 and a signer certificate may come on top. */
+const MAX_ACK_OCTETS = 4_096;
+/** A .info file has 4 octets, or 8. */
+const MAX_INFO_OCTETS = 64;
+
+export interface RaSessionParts {
+  readonly enrollment: Enrollment;
+  readonly settings: DeviceSettings;
+  readonly transport: RaTransport;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly sleep: Sleep;
+  readonly signal?: AbortSignal;
+  readonly report: (progress: Progress) => void;
+}
+
+/** The exchanges of the EE-RA interface, each with its retries; what comes of them others keep. */
+export class RaSession {
+  readonly enrollment: Enrollment;
+  readonly random: Random;
+  readonly report: (progress: Progress) => void;
+  readonly #parts: RaSessionParts;
+
+  constructor(parts: RaSessionParts) {
+    this.enrollment = parts.enrollment;
+    this.random = parts.random;
+    this.report = parts.report;
+    this.#parts = parts;
+  }
+
+  now(): Time32 {
+    return timeOf(this.#parts.clock);
+  }
+
+  /**
+   * Gets a request acknowledged; see `contact`.
+   *
+   * @param state as on disk, or new, without bodies
+   * @param save when it resolves, the state survives a power cut
+   */
+  async provision<Keys>(
+    state: ProvisioningState<Keys>,
+    wish: ProvisioningWish,
+    save: (state: ProvisioningState<Keys>) => Promise<void>,
+  ): Promise<Acknowledgement> {
+    const { type: kind } = wish;
+    const acknowledgement = await contact(state, {
+      send: (makeBody) => this.#send(kind, makeBody),
+      save,
+      newBody: () => this.#newBody(wish),
+      backOff: this.#backOff(),
+      onBody: (requestHash) => this.report({ type: 'prepared', kind, requestHash }),
+    });
+    this.report({ type: 'acknowledged', kind, ...acknowledgement });
+    return acknowledgement;
+  }
+
+  /** Waits for certDLTime. @throws EeError `aborted` */
+  async waitUntilReady(kind: CertificateKind, certDLTime: Time32): Promise<void> {
+    const { clock, sleep, signal } = this.#parts;
+    await waitUntil(unixFromTime32(certDLTime), clock, sleep, signal, (remainingMs) =>
+      this.report({ type: 'waiting', kind, until: certDLTime, remainingMs }),
+    );
+  }
+
+  /**
+   * Fetches a zip into its folder, going on from where an earlier attempt broke off.
+   *
+   * @param i its number in the folder
+   * @param waitForIt whether an HTTP 500 is waited out; else it ends the matter
+   * @throws EeError `refused` and others as `downloadOnce`
+   */
+  async fetchZip(
+    kind: CertificateKind,
+    i: number,
+    ack: Acknowledgement,
+    folder: CertificateFolder,
+    waitForIt: boolean,
+  ): Promise<Uint8Array> {
+    const { requestHash, certDLURL } = ack;
+    const { transport, settings, signal } = this.#parts;
+    const url = resolveDownloadUrl(kind, certDLURL, settings.raUrl);
+    const file: DownloadFile =
+      kind === 'application' ? { type: kind, requestHash } : { type: 'batch', requestHash, i };
+    const zip = await withBackOff(
+      () =>
+        downloadOnce({
+          transport,
+          url,
+          downloadReq: () => this.header(file),
+          partial: folder.partial(i, MAX_BATCH_OCTETS),
+          maxOctets: MAX_BATCH_OCTETS,
+          ...(signal && { signal }),
+        }),
+      { ...this.#backOff(), isWorthRetrying: (error) => waitForIt || error.code !== 'refused' },
+    );
+    await folder.saveZip(i, zip);
+    this.report({ type: 'downloaded', kind, i, octets: zip.length });
+    return zip;
+  }
+
+  /** The octets of the .info file. */
+  async fetchInfo({ requestHash }: Acknowledgement): Promise<Uint8Array> {
+    const { transport, signal } = this.#parts;
+    return withBackOff(async () => {
+      const response = await transport.exchange(
+        {
+          method: 'GET',
+          url: this.#url(PATHS.info),
+          message: () => ({
+            headers: {
+              'Download-Req': this.header({ type: 'info', requestHash }),
+              'Accept-Encoding': 'identity',
+            },
+          }),
+        },
+        signal,
+      );
+      expectStatus(response, 200);
+      return readBody(response, MAX_INFO_OCTETS);
+    }, this.#backOff());
+  }
+
+  /** The local policy file or the local certificate chain file, if it is not the one that is held. */
+  async fetchRaFile(which: 'policy' | 'chains', held: RaFile | undefined): Promise<RaFileAnswer> {
+    const { transport, signal } = this.#parts;
+    const url = this.#url(PATHS[which]);
+    return withBackOff(
+      () => fetchRaFile({ transport, url, held, ...(signal && { signal }) }),
+      this.#backOff(),
+    );
+  }
+
+  /** A fresh value of Download-Req. */
+  header(file: DownloadFile): string {
+    return makeDownloadHeader(formatFileName(file), this.enrollment, this.now(), this.random);
+  }
+
+  async #send(kind: CertificateKind, makeBody: () => Promise<Uint8Array>): Promise<Answer> {
+    const { transport, signal } = this.#parts;
+    let body: Uint8Array | undefined;
+    const response = await transport.exchange(
+      {
+        method: 'POST',
+        url: this.#url(PATHS.provision[kind]),
+        message: async () => {
+          body = await makeBody();
+          const type = 'application/octet-stream';
+          return { headers: { 'Content-Type': type, 'Accept-Encoding': 'identity' }, body };
+        },
+      },
+      signal,
+    );
+    expectStatus(response, 200);
+    const octets = await readBody(response, MAX_ACK_OCTETS);
+    if (body === undefined) throw new EeError('unexpected-response', 'saw an answer to nothing');
+    const acknowledgement = openAcknowledgement(kind, octets, body, this.enrollment, this.now());
+    return { acknowledgement, octets, body };
+  }
+
+  #newBody(wish: ProvisioningWish): Uint8Array {
+    const { dialect } = this.#parts.settings;
+    return makeProvisioningBody(wish, this.enrollment, this.now(), this.random, dialect);
+  }
+
+  #url(path: string): URL {
+    return serviceUrl(this.#parts.settings.raUrl ?? this.enrollment.raUrl, path);
+  }
+
+  #backOff(): BackOff {
+    const { sleep, random, signal } = this.#parts;
+    return {
+      sleep,
+      random,
+      ...(signal && { signal }),
+      onRetry: (pauseMs, reason) => this.report({ type: 'retry', pauseMs, reason }),
+    };
+  }
+}

@@ -1,0 +1,113 @@
+import { isIP } from 'node:net';
+import tls from 'node:tls';
+import { Client } from 'undici';
+import { EeError } from './error.ts';
+
+/** An https port of 443 is not written in a URL. */
+const HTTPS_PORT = 443;
+
+/** An RA's headers are a handful; 16 KiB is node's own limit for servers. */
+const MAX_HEADER_OCTETS = 16_384;
+
+export interface TlsOptions {
+  /** PEM; the only root that is trusted. */
+  readonly x509Root: string;
+  /** TCP and TLS together. */
+  readonly connectMs: number;
+  readonly headersMs: number;
+  readonly bodyMs: number;
+}
+
+/** A connection whose handshake is over: the RA has shown the certificate that it should, nothing has been sent. */
+export interface TlsConnection {
+  /** The one connection as an HTTP client; it never makes a second one. */
+  readonly client: Client;
+  /** Whether another request may go over it. */
+  isUsable(): boolean;
+  close(): void;
+}
+
+/**
+ * Connects, and finishes the handshake: chain, dates and name are checked by node while it lasts, the
+ * dates against the clock of the machine.
+ *
+ * @throws what node throws, the reason of the signal, EeError `unreachable` after `connectMs`
+ */
+export async function connectTls(
+  origin: URL,
+  options: TlsOptions,
+  signal: AbortSignal,
+): Promise<TlsConnection> {
+  const socket = await handshake(origin, options, signal);
+  let isOpen = true;
+  socket.once('close', () => {
+    isOpen = false;
+  });
+  let isTaken = false;
+  const client = new Client(origin, {
+    // CAMP speaks HTTP/1.1.
+    allowH2: false,
+    headersTimeout: options.headersMs,
+    bodyTimeout: options.bodyMs,
+    maxHeaderSize: MAX_HEADER_OCTETS,
+    connect: (_, callback) => {
+      // A second connection would be made after the request was signed, by whose time it may be too old.
+      if (isTaken || !isOpen) {
+        const error = new EeError('interrupted', 'expected an open connection, saw it closed');
+        return void callback(error, null);
+      }
+      isTaken = true;
+      callback(null, socket);
+    },
+  });
+  return {
+    client,
+    isUsable: () => isOpen && !socket.destroyed && !client.destroyed,
+    close() {
+      socket.destroy();
+      void client.destroy().catch(() => {});
+    },
+  };
+}
+
+function handshake(
+  { hostname, port }: URL,
+  { x509Root, connectMs }: TlsOptions,
+  signal: AbortSignal,
+): Promise<tls.TLSSocket> {
+  const host = hostname.replace(/^\[|\]$/g, '');
+  const { promise, resolve, reject } = Promise.withResolvers<tls.TLSSocket>();
+  // Without a session of an earlier connection, which would not have the certificate's dates checked again.
+  const socket = tls.connect({
+    host,
+    port: port === '' ? HTTPS_PORT : Number(port),
+    // A name that is sent, and compared; addresses are compared but not sent (RFC 6066 §3).
+    ...(isIP(host) === 0 && { servername: host }),
+    // Replaces the roots that node brings, and those of NODE_EXTRA_CA_CERTS.
+    ca: x509Root,
+    minVersion: 'TLSv1.2',
+    ALPNProtocols: ['http/1.1'],
+    // Said, because NODE_TLS_REJECT_UNAUTHORIZED=0 would otherwise decide.
+    rejectUnauthorized: true,
+  });
+  const fail = (error: unknown) => {
+    socket.destroy();
+    reject(error);
+  };
+  const stop = () => fail(signal.reason);
+  const timer = setTimeout(
+    () => fail(new EeError('unreachable', 'expected a connection to the RA in time')),
+    connectMs,
+  );
+  signal.addEventListener('abort', stop, { once: true });
+  socket.once('error', fail);
+  socket.once('close', () => reject(new Error('the connection was closed in the handshake')));
+  socket.once('secureConnect', () => resolve(socket));
+  return promise.finally(() => {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', stop);
+    socket.off('error', fail);
+    // Until the HTTP client listens, a connection that breaks is seen by its being closed.
+    socket.on('error', () => {});
+  });
+}
