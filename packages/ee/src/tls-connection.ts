@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import tls from 'node:tls';
-import { Client } from 'undici';
+import { type buildConnector, Client } from 'undici';
 import { EeError } from './error.ts';
 
 /** An https port of 443 is not written in a URL. */
@@ -44,21 +44,23 @@ export async function connectTls(
     isOpen = false;
   });
   let isTaken = false;
+  const hand = (callback: buildConnector.Callback) => {
+    // A second connection would be made after the request was signed, by whose time it may be too old.
+    if (isTaken || !isOpen) {
+      callback(new EeError('interrupted', 'expected an open connection, saw it closed'), null);
+      return;
+    }
+    isTaken = true;
+    callback(null, socket);
+  };
   const client = new Client(origin, {
     // CAMP speaks HTTP/1.1.
     allowH2: false,
     headersTimeout: options.headersMs,
     bodyTimeout: options.bodyMs,
     maxHeaderSize: MAX_HEADER_OCTETS,
-    connect: (_, callback) => {
-      // A second connection would be made after the request was signed, by whose time it may be too old.
-      if (isTaken || !isOpen) {
-        const error = new EeError('interrupted', 'expected an open connection, saw it closed');
-        return void callback(error, null);
-      }
-      isTaken = true;
-      callback(null, socket);
-    },
+    // Not at once: the client does not expect to be connected while it asks for it.
+    connect: (_, callback) => queueMicrotask(() => hand(callback)),
   });
   return {
     client,

@@ -14,7 +14,7 @@ import { type AckOptions, acknowledge, createMockScms, NOW, openAsRa } from './m
 const { profile } = await enrolledProfile(new MemoryStorage());
 const ENROLLMENT = await loadEnrollment(profile, clockAtNow());
 const BODY = makeProvisioningBody(
-  generateCaterpillarKeys(systemRandom),
+  { type: 'pseudonym', keys: generateCaterpillarKeys(systemRandom) },
   ENROLLMENT,
   NOW,
   systemRandom,
@@ -33,7 +33,9 @@ describe('openAcknowledgement', () => {
   it('refuses that of another request, of another signer, and what is no acknowledgement', () => {
     const refused = (message: RegExp) => ({ name: 'EeError', code: 'invalid-ack', message });
     assert.throws(() => open({ requestHash: new Uint8Array(8) }), refused(/saw 0000000000000000/));
-    assert.throws(() => open({ signer: SCMS.pca }), refused(/RA's signature/));
+    assert.throws(() => open({ signer: SCMS.ica }), refused(/RA's signature/));
+    assert.throws(() => open({ signer: SCMS.pca }), refused(/known and trusted/));
+    assert.throws(() => open({ kind: 'identification' }), refused(/saw raEeIdCertProvisioningAck/));
     assert.throws(() => open({ signer: createMockScms().ra }), refused(/known and trusted/));
     const forged = { certificate: SCMS.ra.certificate, key: SCMS.pca.key, given: SCMS.ra.given };
     assert.throws(() => open({ signer: forged }), refused(/signer's signature/));

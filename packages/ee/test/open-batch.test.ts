@@ -77,8 +77,10 @@ describe('openBatch', () => {
     const start = I_PERIOD_EPOCH + (CURRENT_I + 1) * I_PERIOD_LENGTH_SEC;
     const cases: [Uint8Array, RegExp][] = [
       [withSecond({ signer: stranger.pca }), /signer that is known and trusted/],
-      [withSecond({ signer: SCMS.ra }), /of the PCA that signed for it/],
-      [withSecond({ issuer: SCMS.ra }), /certIssuePermissions/],
+      [withSecond({ signer: SCMS.ra }), /signer that is known and trusted/],
+      [withSecond({ signer: SCMS.eca }), /of the PCA that signed for it/],
+      [withSecond({ issuer: SCMS.ra }), /trusted issuer/],
+      [withSecond({ issuer: SCMS.eca }), /certIssuePermissions/],
       [withSecond({ issuer: stranger.pca }), /trusted issuer/],
       [withSecond({ signer: { ...SCMS.pca, key: SCMS.ra.key } }), /signer's signature/],
       [withSecond({ iCert: CURRENT_I + 1 }), /expected iCert 26B, saw iCert 26C/],

@@ -63,8 +63,8 @@ const CODES: Record<'download' | 'provisioning', RefusalCodes> = {
 export interface IdentifiedRequest {
   readonly signed: SignedRequest;
   readonly enrollment: VerifiedCertificate;
-  /** The device's row, when this enrollment certificate has one. */
-  readonly device: KnownDevice | undefined;
+  /** What this enrollment certificate has registered. */
+  readonly devices: readonly KnownDevice[];
 }
 
 /**
@@ -102,11 +102,11 @@ export class Authenticator {
       );
     }
     this.#step('certificate');
-    const device = await this.#registry.findByEnrollment(hashed.hash);
+    const devices = await this.#registry.findByEnrollment(hashed.hash);
     const enrollment = refuseAs(codes.certificate, () =>
-      this.#verifyEnrollment(certificate, hashed, device),
+      this.#verifyEnrollment(certificate, hashed, devices[0]),
     );
-    return { signed, enrollment, device };
+    return { signed, enrollment, devices };
   }
 
   /** Steps 6 and 7: the device's time, then its signature over what it sent. @throws Refusal */

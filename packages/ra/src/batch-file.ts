@@ -1,9 +1,24 @@
-import { formatEntryName, formatHex } from '@chrysalis/scms';
+import { formatEntryName, formatHex, type IPeriodClock } from '@chrysalis/scms';
 import { zipSync } from 'fflate';
+import type { Device } from './device-registry.ts';
+import { periodOf } from './validity.ts';
 
-/** Where the batch of a device for a period lies: by period first, so that a period is dropped whole. */
-export function batchKey(i: number, requestHash: Uint8Array): string {
-  return `${i}/${formatHex(requestHash)}.zip`;
+/** The part of a device's row that names its files. */
+export type FileOwner = Pick<Device, 'kind' | 'request_hash' | 'first_start'>;
+
+/** Where file number i of a device lies: by the period that it is over with first, so that a period is dropped whole. */
+export function fileKey(owner: FileOwner, i: number, iPeriod: IPeriodClock): string {
+  const hash = formatHex(owner.request_hash);
+  const name = owner.kind === 'identification' ? `${hash}_${formatIndex(i)}` : hash;
+  return `${periodOf(owner, i, iPeriod)}/${name}.zip`;
+}
+
+/** The zip of file number i of a device (sections 1.5, 1.9, 1.10). */
+export function zipFile(owner: FileOwner, i: number, responses: readonly Uint8Array[]): Uint8Array {
+  if (owner.kind === 'pseudonym') return zipBatch(i, responses);
+  const hash = formatHex(owner.request_hash);
+  const name = owner.kind === 'identification' ? `${hash}_${formatIndex(i)}` : hash;
+  return zipStored(responses.map((octets) => [name, octets] as const));
 }
 
 /**
@@ -12,8 +27,15 @@ export function batchKey(i: number, requestHash: Uint8Array): string {
  * @param responses SignedEncryptedCertificateResponse, COER, by j from 0
  */
 export function zipBatch(i: number, responses: readonly Uint8Array[]): Uint8Array {
-  const entries = responses.map((octets, j) => [formatEntryName(i, j), octets] as const);
+  return zipStored(responses.map((octets, j) => [formatEntryName(i, j), octets] as const));
+}
+
+function zipStored(entries: readonly (readonly [string, Uint8Array])[]): Uint8Array {
   // Fixed, so that the same certificates always make the same file. ZIP knows no time zone: midnight where we are.
   const mtime = new Date(1980, 0, 1);
   return zipSync(Object.fromEntries(entries), { level: 0, mtime });
+}
+
+function formatIndex(index: number): string {
+  return index.toString(16).toUpperCase();
 }

@@ -8,11 +8,12 @@ import {
   timeOf,
 } from '@chrysalis/scms';
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
-import { batchKey } from './batch-file.ts';
+import { fileKey } from './batch-file.ts';
 import type { KnownDevice } from './device-registry.ts';
 import { nextBatchTime } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import { Refusal } from './refusal.ts';
+import type { CertificateKind } from './schema.ts';
 
 /** A file for a device. */
 export interface Download {
@@ -41,21 +42,38 @@ export class Downloads {
 
   /** `GET /download/batch`: the zip of one i-period. @throws Refusal */
   async batch(header: string | undefined): Promise<Download> {
-    const { file, name, device } = await this.#authorize(header, 'batch');
-    const octets = device && (await this.#options.objects.get(batchKey(file.i, file.requestHash)));
-    if (!octets)
-      throw new Refusal('raNoCertFileAvailable', `expected a file that is there, saw ${name}`);
-    return { name, octets, etag: `"${name}"` };
+    const { file, name, device } = await this.#authorize(header, 'batch', ['pseudonym']);
+    return this.#certificates(device, file.i, name);
+  }
+
+  /** `GET /download/identity-certificate`: the zip of one identification certificate. @throws Refusal */
+  async identityCertificate(header: string | undefined): Promise<Download> {
+    const { file, name, device } = await this.#authorize(header, 'batch', ['identification']);
+    return this.#certificates(device, file.i, name);
+  }
+
+  /** `GET /download/application-certificate`: the zip of the one certificate of a request. @throws Refusal */
+  async applicationCertificate(header: string | undefined): Promise<Download> {
+    const { name, device } = await this.#authorize(header, 'application', ['application']);
+    return this.#certificates(device, 0, name);
   }
 
   /** `GET /download/info`: Time32 of the next batch in four octets, 0 when none will come (seed page two). @throws Refusal */
   async info(header: string | undefined): Promise<Download> {
-    const { name, device } = await this.#authorize(header, 'info');
+    const { name, device } = await this.#authorize(header, 'info', ['pseudonym', 'identification']);
     if (!device)
       throw new Refusal('raNoInfoFileAvailable', `expected a device of ours, saw ${name}`);
     const octets = new Uint8Array(4);
     new DataView(octets.buffer).setUint32(0, this.#nextBatchTime(device));
     return { name, octets };
+  }
+
+  async #certificates(device: KnownDevice | undefined, i: number, name: string): Promise<Download> {
+    const { objects, iPeriod } = this.#options;
+    const octets = device && (await objects.get(fileKey(device, i, iPeriod)));
+    if (!octets)
+      throw new Refusal('raNoCertFileAvailable', `expected a file that is there, saw ${name}`);
+    return { name, octets, etag: `"${name}"` };
   }
 
   #nextBatchTime(device: KnownDevice): Time32 {
@@ -66,6 +84,7 @@ export class Downloads {
   async #authorize<T extends DownloadFile['type']>(
     header: string | undefined,
     type: T,
+    kinds: readonly CertificateKind[],
   ): Promise<{
     file: Extract<DownloadFile, { type: T }>;
     name: string;
@@ -78,9 +97,10 @@ export class Downloads {
     this.#options.onStep?.('file name');
     const file = fileOf(request.filename, type);
     this.#options.onStep?.('ownership');
-    const { device } = identified;
-    const isOwn = device !== undefined && equalConstantTime(device.request_hash, file.requestHash);
-    return { file, name: request.filename, device: isOwn ? device : undefined };
+    const device = identified.devices.find(
+      (d) => kinds.includes(d.kind) && equalConstantTime(d.request_hash, file.requestHash),
+    );
+    return { file, name: request.filename, device };
   }
 }
 

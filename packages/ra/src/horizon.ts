@@ -2,13 +2,21 @@ import { endOfValidity, type Time32, type VerifiedCertificate } from '@chrysalis
 import type { IPeriodClock } from '@chrysalis/scms';
 import type { Device } from './device-registry.ts';
 import type { RaOptions } from './options.ts';
+import { endOf, startOf } from './validity.ts';
 
 type Horizon = Pick<RaOptions, 'iPeriod' | 'policy' | 'pca'>;
 
 /** The part of a device's row that decides what it gets, and when. */
 export type Schedule = Pick<
   Device,
-  'status' | 'registered_at' | 'available_at' | 'first_i' | 'last_i' | 'filed_through'
+  | 'kind'
+  | 'status'
+  | 'registered_at'
+  | 'available_at'
+  | 'first_start'
+  | 'first_i'
+  | 'last_i'
+  | 'filed_through'
 >;
 
 /** Certificates of a period are valid this long beyond its end (cert-profile.asn: a week and an hour). */
@@ -37,7 +45,7 @@ function lastPeriodIssuedBy(pca: VerifiedCertificate, iPeriod: IPeriodClock): nu
   return Math.min(LAST_I, iPeriod.at(endOfChain(pca) - OVERLAP_SEC) - 1);
 }
 
-function endOfChain(certificate: VerifiedCertificate): Time32 {
+export function endOfChain(certificate: VerifiedCertificate): Time32 {
   let end = Number.POSITIVE_INFINITY;
   for (let c: VerifiedCertificate | undefined = certificate; c; c = c.issuer) {
     end = Math.min(end, endOfValidity(c.certificate.toBeSigned.validityPeriod));
@@ -52,6 +60,7 @@ function endOfChain(certificate: VerifiedCertificate): Time32 {
 export function nextBatchTime(device: Schedule, horizon: Horizon, now: Time32): Time32 {
   const { iPeriod, policy, pca } = horizon;
   const next = device.filed_through + 1;
+  if (device.kind !== 'pseudonym') return nextNumberedTime(device, device.kind, next, horizon, now);
   const last = Math.min(device.last_i, lastPeriodIssuedBy(pca.certificate, iPeriod));
   if (device.status !== 'active' || next > last) return 0;
   if (device.filed_through < device.first_i && now < device.available_at)
@@ -59,6 +68,29 @@ export function nextBatchTime(device: Schedule, horizon: Horizon, now: Time32): 
   const begun = Math.max(device.registered_at, iPeriod.start(next - policy.weeksAhead + 1));
   const wait = skipsShuffle(device, next, horizon) ? 0 : policy.shuffleMaxAgeSec;
   return Math.max(now, begun + wait) + IN_THE_MAKING_SEC;
+}
+
+/** The same for identification certificates; an application certificate is followed by none. */
+function nextNumberedTime(
+  device: Schedule,
+  kind: 'identification' | 'application',
+  next: number,
+  { iPeriod, policy, pca }: Horizon,
+  now: Time32,
+): Time32 {
+  const certificates = { kind, first_start: device.first_start };
+  const isPossible =
+    next <= device.last_i && endOf(certificates, next) <= endOfChain(pca.certificate);
+  if (device.status !== 'active' || !isPossible) return 0;
+  if (device.filed_through < device.first_i && now < device.available_at)
+    return device.available_at;
+  const begun = startOf(certificates, next) - supplySec({ iPeriod, policy });
+  return Math.max(now, begun) + IN_THE_MAKING_SEC;
+}
+
+/** How long before it begins a certificate is made: as long as pseudonym certificates are. */
+export function supplySec({ iPeriod, policy }: Pick<Horizon, 'iPeriod' | 'policy'>): number {
+  return (policy.weeksAhead - 1) * iPeriod.lengthSec;
 }
 
 /**

@@ -10,6 +10,7 @@ import type { Download, Downloads } from './download.ts';
 import type { RaOptions } from './options.ts';
 import type { Provisioning } from './provision.ts';
 import { Refusal } from './refusal.ts';
+import type { CertificateKind } from './schema.ts';
 import { tlsOptions } from './tls-options.ts';
 
 /** Largest POST body. A provisioning request is 400 to 1,500 octets. */
@@ -30,6 +31,13 @@ const CLOSE_GRACE_MS = 2000;
 const CLOSE_SWEEP_MS = 50;
 
 const OCTET_STREAM = 'application/octet-stream';
+
+/** Where each kind of certificate is asked for (section 1.1). */
+const PROVISIONING_PATHS: Readonly<Record<string, CertificateKind>> = {
+  '/provision-pseudonym-certificate-batch': 'pseudonym',
+  '/provision-identity-certificate': 'identification',
+  '/provision-application-certificate': 'application',
+};
 
 export interface Services {
   readonly provisioning: Provisioning;
@@ -64,10 +72,12 @@ export function createHttpServer(
     done(null, body);
   });
 
-  app.post('/provision-pseudonym-certificate-batch', async (request, reply) => {
-    const ack = await services.provisioning.provisionPseudonyms(bodyOf(request));
-    return reply.type(OCTET_STREAM).send(Buffer.from(ack));
-  });
+  for (const [path, kind] of Object.entries(PROVISIONING_PATHS)) {
+    app.post(path, async (request, reply) => {
+      const ack = await services.provisioning.provision(kind, bodyOf(request));
+      return reply.type(OCTET_STREAM).send(Buffer.from(ack));
+    });
+  }
   app.post('/retrieve-ra-certificate', async (request, reply) => {
     expectRaCertRequest(bodyOf(request));
     return reply.type(OCTET_STREAM).send(Buffer.from(services.raCertificate));
@@ -78,6 +88,16 @@ export function createHttpServer(
   );
   app.get('/download/batch', async (request, reply) =>
     sendFile(request, reply, await services.downloads.batch(downloadReqOf(request))),
+  );
+  app.get('/download/identity-certificate', async (request, reply) =>
+    sendFile(request, reply, await services.downloads.identityCertificate(downloadReqOf(request))),
+  );
+  app.get('/download/application-certificate', async (request, reply) =>
+    sendFile(
+      request,
+      reply,
+      await services.downloads.applicationCertificate(downloadReqOf(request)),
+    ),
   );
   app.get('/download/info', async (request, reply) =>
     sendFile(request, reply, await services.downloads.info(downloadReqOf(request))),

@@ -1,11 +1,11 @@
 /** The Registration Authority. */
 export type { AuthenticationStep } from './authenticate.ts';
-export { batchKey, zipBatch } from './batch-file.ts';
+export { fileKey, zipBatch, zipFile } from './batch-file.ts';
 export { Blacklist } from './blacklist.ts';
 export { type ByteRange, isRangeApplicable, parseRange } from './byte-range.ts';
 export { Door } from './door.ts';
 export type { Log, Peer, RaIdentity, RaOptions, RaPolicy } from './options.ts';
-export { checkReply, type SentRequest } from './pca-conversation.ts';
+export { checkReply } from './pca-conversation.ts';
 export { permissionsOf } from './permissions-of-enrollment.ts';
 export { Refusal } from './refusal.ts';
 export {

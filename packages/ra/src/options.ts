@@ -1,5 +1,6 @@
 import type { Random } from '@chrysalis/crypto';
 import type {
+  Certificate,
   Decrypter,
   HashedCertificate,
   Signer,
@@ -12,6 +13,8 @@ import type {
   Dialect,
   IPeriodClock,
   LinkageAuthority,
+  MisbehaviorAuthority,
+  PolicyGenerator,
 } from '@chrysalis/scms';
 import type { Database, ObjectStore } from '@chrysalis/store';
 import type { RaSchema } from './schema.ts';
@@ -37,6 +40,19 @@ export interface Peer<Port> {
   readonly port: Port;
   readonly hostname: string;
   readonly certificate: VerifiedCertificate;
+}
+
+/** The PG: its files are signed, or consist of certificates, so that it takes no certificate to know it by. */
+export interface PolicySource {
+  readonly port: PolicyGenerator;
+  /** In which the chains of its GCCF have to end. */
+  readonly roots: readonly Certificate[];
+}
+
+/** The MA, and the certificate to which devices encrypt their reports. */
+export interface ReportSink {
+  readonly port: MisbehaviorAuthority;
+  readonly certificate: HashedCertificate;
 }
 
 /** What the RA gives each device, and how it hides devices from the PCA. */
@@ -66,6 +82,10 @@ export interface RaOptions {
   readonly pca: Peer<CertificateAuthority>;
   readonly la1: Peer<LinkageAuthority>;
   readonly la2: Peer<LinkageAuthority>;
+  /** Without it there are no policy and no chain files. */
+  readonly pg?: PolicySource;
+  /** Whose reports are taken: without it, none are. */
+  readonly ma?: ReportSink;
   readonly database: Database<RaSchema>;
   readonly objects: ObjectStore;
   readonly policy: RaPolicy;

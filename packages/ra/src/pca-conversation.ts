@@ -1,36 +1,33 @@
 import { decode, encode } from '@chrysalis/coer';
-import { equalConstantTime } from '@chrysalis/crypto';
+import { equalConstantTime, sha256 } from '@chrysalis/crypto';
 import {
   checkValidAt,
   durationSeconds,
+  endOfValidity,
   hashedId8,
   Ieee1609Dot2Data,
+  type PsidSsp,
   SequenceOfPsidSsp,
   type TrustStore,
+  type ValidityPeriod,
 } from '@chrysalis/ieee1609dot2';
 import {
   type CertificateAuthority,
+  type CertRequestInfo,
   type Clock,
   decodeMessage,
+  decodeSigned,
   formatScmsError,
   type IPeriodClock,
   openSignedData,
   openSignedMessage,
   ScmsDataError,
   ScmsPdu122,
+  SignedCertificateRequest122,
   ToBeSignedEncryptedCertificateResponse,
   timeOf,
 } from '@chrysalis/scms';
-import { OVERLAP_SEC } from './horizon.ts';
 import type { Peer } from './options.ts';
-
-/** What the RA knows of a request that the answer has to agree with. */
-export interface SentRequest {
-  readonly hpcr: Uint8Array;
-  readonly i: number;
-  /** COER of the SequenceOfPsidSsp that was asked for. */
-  readonly permissions: Uint8Array;
-}
 
 interface Checking {
   readonly pca: Peer<CertificateAuthority>;
@@ -43,10 +40,11 @@ interface Checking {
  * Checks a SecuredPcaRaCertificateRequestReply as far as the RA can read it: both signatures are the PCA's, it answers
  * this very request, and expiration, lifetime and permissions are those that were asked for.
  *
+ * @param request SecuredRaPcaCertificateRequest, the octets that were sent
  * @returns SignedEncryptedCertificateResponse, COER: the entry of the device's zip
  * @throws ScmsDataError, Ieee1609Dot2Error
  */
-export function checkReply(reply: Uint8Array, sent: SentRequest, checking: Checking): Uint8Array {
+export function checkReply(reply: Uint8Array, request: Uint8Array, checking: Checking): Uint8Array {
   const { pca, trust, clock } = checking;
   const { payload, signer } = openSignedMessage(reply, trust);
   expectReply(equalConstantTime(signer.id, pca.certificate.id), `the signature of ${pca.hostname}`);
@@ -62,39 +60,64 @@ export function checkReply(reply: Uint8Array, sent: SentRequest, checking: Check
       `${pca.hostname}: ${formatScmsError(response.reply.value)}`,
     );
   }
-  expectReply(
-    equalConstantTime(response.requestHash, hashedId8(sent.hpcr)),
-    'the hash of the request',
-  );
+  const requestHash = hashedId8(sha256(request));
+  expectReply(equalConstantTime(response.requestHash, requestHash), 'the hash of the request');
   expectReply(response.pcaId === pca.hostname, `the PCA ${pca.hostname}`);
   const success = response.reply.value;
   if (success.type !== 'signedEncrypted') {
     throw new ScmsDataError('wrong-answer', 'expected a certificate sealed to the device');
   }
-  checkSealed(success.value, sent, checking);
+  checkSealed(success.value, wishesOf(request, checking.iPeriod), checking);
   return encode(Ieee1609Dot2Data, success.value);
 }
 
-function checkSealed(sealed: Ieee1609Dot2Data, sent: SentRequest, checking: Checking): void {
-  const { pca, trust, iPeriod } = checking;
+/** What was asked for, as far as the answer shows it. */
+interface Wishes {
+  readonly validity: ValidityPeriod;
+  readonly psidSsp: readonly PsidSsp[];
+}
+
+/** Read from the very octets that were sent: there is no second account of them that could differ. */
+function wishesOf(request: Uint8Array, iPeriod: IPeriodClock): Wishes {
+  const { tbsRequest } = decode(SignedCertificateRequest122, decodeSigned(request));
+  const { content } = tbsRequest.value;
+  const info: CertRequestInfo | undefined =
+    content.type === 'pcaRa' && content.value.type === 'raPcaCertRequest'
+      ? content.value.value.certRequestInfo
+      : undefined;
+  if (info?.type === 'pseudonymCertReq') {
+    const { iValue, psidSsp } = info.value;
+    const validity = { start: iPeriod.start(iValue), duration: iPeriod.certificateLifetime };
+    return { validity, psidSsp };
+  }
+  if (info?.type === 'authCertReq') {
+    const { validityPeriod: validity, appPermissions: psidSsp = [] } = info.value.toBeSignedCert;
+    return { validity, psidSsp };
+  }
+  throw new TypeError('expected a request of ours');
+}
+
+function checkSealed(sealed: Ieee1609Dot2Data, wishes: Wishes, checking: Checking): void {
+  const { pca, trust } = checking;
   if (sealed.content.type !== 'signedData') {
     throw new ScmsDataError('not-signed', `expected signedData, saw ${sealed.content.type}`);
   }
   const { payload, signer } = openSignedData(sealed.content.value, trust);
   expectReply(equalConstantTime(signer.id, pca.certificate.id), `the signature of ${pca.hostname}`);
-  const { psidSsp, expiration, lifetime, encryptedCert } = decode(
+  const { psidSsp, expiration, lifetime, encryptedCert } = decodeMessage(
     ToBeSignedEncryptedCertificateResponse,
     payload,
+    'ToBeSignedEncryptedCertificateResponse',
   );
-  const start = iPeriod.start(sent.i);
-  const expectedLifetime = iPeriod.lengthSec + OVERLAP_SEC;
+  const lifetimeSec = durationSeconds(wishes.validity.duration);
+  expectReply(durationSeconds(lifetime) === lifetimeSec, `a lifetime of ${lifetimeSec} s`);
+  const end = endOfValidity(wishes.validity);
+  expectReply(expiration === end, `an expiration at ${end}`);
   expectReply(
-    durationSeconds(lifetime) === expectedLifetime,
-    `a lifetime of ${expectedLifetime} s`,
-  );
-  expectReply(expiration === start + expectedLifetime, `an expiration in period ${sent.i}`);
-  expectReply(
-    equalConstantTime(encode(SequenceOfPsidSsp, psidSsp), sent.permissions),
+    equalConstantTime(
+      encode(SequenceOfPsidSsp, psidSsp),
+      encode(SequenceOfPsidSsp, wishes.psidSsp),
+    ),
     'the permissions that were asked for',
   );
   const { content } = encryptedCert;

@@ -2,10 +2,12 @@ import type { Random } from '@chrysalis/crypto';
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import { type Database, GroupCommit } from '@chrysalis/store';
 import { CompiledQuery, type ExpressionBuilder, sql, type Transaction } from 'kysely';
+import type { FileOwner } from './batch-file.ts';
 import type { Device } from './device-registry.ts';
 import type { ComposedRequest } from './expand.ts';
 import type { LinkageValues } from './linkage-conversation.ts';
 import type { RaSchema } from './schema.ts';
+import { periodSecOf } from './validity.ts';
 
 /**
  * How many periods the index of a period's requests outlives its certificates: a report of misbehavior may be a week
@@ -20,13 +22,11 @@ export interface DueRequest {
   readonly deviceId: number;
   readonly i: number;
   readonly attempts: number;
-  readonly permissions: Uint8Array;
 }
 
 /** A batch whose every request is answered. */
-export interface CompleteBatch {
+export interface CompleteBatch extends FileOwner {
   readonly deviceId: number;
-  readonly requestHash: Uint8Array;
   readonly i: number;
 }
 
@@ -68,11 +68,30 @@ export class PipelineStore {
     return this.#database.query
       .selectFrom('device')
       .selectAll()
+      .where('kind', '=', 'pseudonym')
       .where('status', '=', 'active')
       .where('expanded_through', '<', last)
       .whereRef('expanded_through', '<', 'last_i')
       .where(isNotBlacklisted)
       .limit(1);
+  }
+
+  /** A device whose next identification certificate begins by `latestStart`, or whose application certificate is to be made. */
+  nextNumbered(latestStart: Time32, now: Time32): Promise<Device | undefined> {
+    const isDue = sql<boolean>`first_start + (expanded_through + 1) * ${periodSecOf('identification')} <= ${latestStart}`;
+    return this.#database.query
+      .selectFrom('device')
+      .selectAll()
+      .where('kind', 'in', ['identification', 'application'])
+      .where('status', '=', 'active')
+      .whereRef('expanded_through', '<', 'last_i')
+      .where('retry_at', '<=', now)
+      .where((eb) => eb.or([eb('kind', '=', 'application'), isDue]))
+      .where(isNotBlacklisted)
+      .orderBy('failures')
+      .orderBy('expanded_through')
+      .limit(1)
+      .executeTakeFirst();
   }
 
   /** Files the pre-linkage values of both LAs for periods from `iMin` on. */
@@ -119,13 +138,12 @@ export class PipelineStore {
       .executeTakeFirst();
   }
 
-  /** Puts the requests of one period into the shuffle, indexes them for revocation, and drops what they were made from. */
+  /** Puts the requests of one file into the shuffle, indexes them for revocation, and drops what they were made from. */
   async addRequests(
     device: Device,
     i: number,
     requests: readonly ComposedRequest[],
-    at: Time32,
-    released: boolean,
+    { at, released, period }: { at: Time32; released: boolean; period: number },
     random: Random,
   ): Promise<void> {
     // Periods that were over before they could be made are passed over for good.
@@ -138,7 +156,7 @@ export class PipelineStore {
         .where('expanded_through', '=', device.expanded_through)
         .executeTakeFirst();
       if (numUpdatedRows === 0n) return;
-      await query.executeQuery(CompiledQuery.raw(createHpcrTable(i)));
+      await query.executeQuery(CompiledQuery.raw(createHpcrTable(period)));
       for (const { j, octets, hpcr } of requests) {
         await query
           .insertInto('pca_request')
@@ -147,6 +165,7 @@ export class PipelineStore {
             device_id: device.id,
             i,
             j,
+            period,
             octets,
             shuffle_key: randomKey(random),
             created_at: at,
@@ -156,7 +175,7 @@ export class PipelineStore {
             response: null,
           })
           .execute();
-        await sql`insert into ${sql.table(hpcrTable(i))} (hpcr, device_id) values (${hpcr}, ${device.id})`.execute(
+        await sql`insert into ${sql.table(hpcrTable(period))} (hpcr, device_id) values (${hpcr}, ${device.id})`.execute(
           query,
         );
       }
@@ -209,12 +228,11 @@ export class PipelineStore {
         'pca_request.device_id as deviceId',
         'pca_request.i',
         'pca_request.attempts',
-        'device.permissions',
       ])
       .where('response', 'is', null)
       .where('released', '=', 1)
       .where('next_attempt_at', '<=', now)
-      .where('pca_request.i', '>=', firstI)
+      .where('pca_request.period', '>=', firstI)
       .where(isNotBlacklisted)
       .orderBy('shuffle_key')
       .limit(limit)
@@ -292,7 +310,7 @@ export class PipelineStore {
     return this.#database.query
       .selectFrom('pca_request')
       .innerJoin('device', 'device.id', 'pca_request.device_id')
-      .select(['device_id as deviceId', 'i', 'request_hash as requestHash'])
+      .select(['device_id as deviceId', 'i', 'kind', 'request_hash', 'first_start'])
       .groupBy(['device_id', 'i'])
       .having((eb) => eb(eb.fn.countAll(), '=', eb.fn.count('response')))
       .limit(limit)
@@ -392,9 +410,15 @@ export class PipelineStore {
       await query.executeQuery(
         CompiledQuery.raw(`drop table if exists ${hpcrTable(i - KEEP_INDEX_PERIODS)}`),
       );
-      for (const table of ['pca_request', 'pre_linkage', 'filed'] as const) {
-        await query.deleteFrom(table).where('i', '<=', i).execute();
-      }
+      await query.deleteFrom('pca_request').where('period', '<=', i).execute();
+      await query.deleteFrom('pre_linkage').where('i', '<=', i).execute();
+      await query
+        .deleteFrom('filed')
+        .where('i', '<=', i)
+        .where('device_id', 'in', (eb) =>
+          eb.selectFrom('device').select('id').where('kind', '=', 'pseudonym'),
+        )
+        .execute();
       // filed_through <= expanded_through <= linked_through: no device lags in another column alone.
       await query
         .updateTable('device')
@@ -403,6 +427,7 @@ export class PipelineStore {
           expanded_through: sql<number>`max(expanded_through, ${i})`,
           linked_through: sql<number>`max(linked_through, ${i})`,
         })
+        .where('kind', '=', 'pseudonym')
         .where('filed_through', '<', i)
         .execute();
       await query

@@ -1,15 +1,18 @@
 import { CryptoError } from '@chrysalis/crypto';
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import { AuthorityUnavailableError, timeOf } from '@chrysalis/scms';
+import { StoreError } from '@chrysalis/store';
+import { composeAuthorizationRequest, type NumberedDevice } from './authorization-request.ts';
 import { backOffSec, Outage } from './back-off.ts';
-import { batchKey, zipBatch } from './batch-file.ts';
+import { fileKey, zipFile } from './batch-file.ts';
 import type { Device } from './device-registry.ts';
 import { type ComposedRequest, composeRequests } from './expand.ts';
-import { lastPeriodOfAll, OVERLAP_SEC, skipsShuffle } from './horizon.ts';
+import { endOfChain, lastPeriodOfAll, OVERLAP_SEC, skipsShuffle, supplySec } from './horizon.ts';
 import { type LinkageValues, requestLinkageValues } from './linkage-conversation.ts';
 import type { RaOptions } from './options.ts';
 import { checkReply } from './pca-conversation.ts';
 import { type DueRequest, PipelineStore } from './pipeline-store.ts';
+import { endOf, periodOf } from './validity.ts';
 
 /** Periods of pre-linkage values that are fetched at a time: bounds one answer of an LA, and what waits on disk. */
 const LINKAGE_PERIODS = 8;
@@ -90,9 +93,10 @@ export class Pipeline {
     await this.#dropOver();
     const sent = await this.#sendDue();
     const filed = await this.#fileComplete();
+    const composed = await this.#composeNumbered();
     const expanded = await this.#expandNext();
     const released = await this.#openShuffle();
-    return sent || filed || expanded || released;
+    return sent || filed || composed || expanded || released;
   }
 
   async #expandNext(): Promise<boolean> {
@@ -162,7 +166,37 @@ export class Pipeline {
       return this.#giveUp(device, error, now);
     }
     const released = skipsShuffle(device, i, this.#options);
-    await this.#store.addRequests(device, i, requests, now, released, random);
+    await this.#store.addRequests(device, i, requests, { at: now, released, period: i }, random);
+  }
+
+  /** The next identification or application certificate: no linkage values, no shuffle (sections 1.4, 3.6). */
+  async #composeNumbered(): Promise<boolean> {
+    const { clock, random, iPeriod, pca } = this.#options;
+    const now = timeOf(clock);
+    const found = await this.#store.nextNumbered(now + supplySec(this.#options), now);
+    if (!found) return false;
+    const device = found as NumberedDevice;
+    const i = device.expanded_through + 1;
+    if (endOf(device, i) > endOfChain(pca.certificate)) {
+      // A later certificate of the PCA may allow what this one does not.
+      await this.#store.postponeDevice(device, now + RETRY_LAST_SEC);
+      return true;
+    }
+    try {
+      const request = composeAuthorizationRequest(device, i, this.#options);
+      const period = periodOf(device, i, iPeriod);
+      await this.#store.addRequests(
+        device,
+        i,
+        [request],
+        { at: now, released: true, period },
+        random,
+      );
+    } catch (error) {
+      if (error instanceof StoreError) throw error;
+      await this.#giveUp(device, error, now);
+    }
+    return true;
   }
 
   /** A device that cannot be expanded: for good when it chose such keys, for now when its row is not as it should be. */
@@ -223,7 +257,7 @@ export class Pipeline {
     }
     let response: Uint8Array;
     try {
-      response = checkReply(reply, request, this.#options);
+      response = checkReply(reply, request.octets, this.#options);
     } catch (error) {
       await this.#store.refuse(request, retryAt());
       log.warn({ err: error, ...attempt }, 'no certificate from the PCA');
@@ -235,10 +269,12 @@ export class Pipeline {
 
   async #fileComplete(): Promise<boolean> {
     const complete = await this.#store.complete(FILE_AT_ONCE);
-    for (const { deviceId, requestHash, i } of complete) {
+    const { objects, iPeriod } = this.#options;
+    for (const batch of complete) {
+      const { deviceId, i } = batch;
       const responses = await this.#store.responsesOf(deviceId, i);
       if (responses.length === 0) continue;
-      await this.#options.objects.put(batchKey(i, requestHash), zipBatch(i, responses));
+      await objects.put(fileKey(batch, i, iPeriod), zipFile(batch, i, responses));
       await this.#store.markFiled(deviceId, i);
       await yieldToDevices();
     }

@@ -1,13 +1,9 @@
 import { encode } from '@chrysalis/coer';
-import { equalConstantTime, type Point, sha256 } from '@chrysalis/crypto';
+import { equalConstantTime, sha256 } from '@chrysalis/crypto';
+import { SequenceOfPsidSsp, type Time32 } from '@chrysalis/ieee1609dot2';
 import {
-  Ieee1609Dot2Error,
-  SequenceOfPsidSsp,
-  type Time32,
-  toPoint,
-} from '@chrysalis/ieee1609dot2';
-import {
-  type PseudonymRequest,
+  type EeRaRequest,
+  type EndEntityRaInterfacePdu122,
   requestHash,
   ScmsPdu122,
   signMessage,
@@ -15,16 +11,33 @@ import {
 } from '@chrysalis/scms';
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
 import type { DeviceRegistry, KnownDevice, NewDevice } from './device-registry.ts';
-import { lastPeriodWithin } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import { permissionsOf } from './permissions-of-enrollment.ts';
 import { Refusal } from './refusal.ts';
+import {
+  describeApplication,
+  describeIdentification,
+  describePseudonym,
+  type RequestColumns,
+} from './registration.ts';
+import type { CertificateKind } from './schema.ts';
+import { periodSecOf } from './validity.ts';
 
-/** Seconds until a device finds its first batch when nothing waits in the shuffle. A device that comes earlier comes again. */
+/** Seconds until a device finds its first file when nothing waits in the shuffle. A device that comes earlier comes again. */
 const PROMPT_SEC = 5;
 
+type ProvisioningRequest = Extract<EeRaRequest, { type: CertificateKind }>;
+type AckPdu = Extract<EndEntityRaInterfacePdu122, { type: `raEe${string}Ack` }>;
+
+/** Under which name each kind is acknowledged, and where its files are (section 1.1). */
+const ANSWERS: Record<CertificateKind, { readonly ack: AckPdu['type']; readonly path: string }> = {
+  pseudonym: { ack: 'raEePseudonymCertProvisioningAck', path: '/download/batch' },
+  identification: { ack: 'raEeIdCertProvisioningAck', path: '/download/identity-certificate' },
+  application: { ack: 'raEeAppCertProvisioningAck', path: '/download/application-certificate' },
+};
+
 /**
- * `POST /provision-pseudonym-certificate-batch`: authenticate, record, acknowledge. What was acknowledged is on
+ * The services by which devices ask for certificates: authenticate, record, acknowledge. What was acknowledged is on
  * stable storage, and a pipeline that starts from the record makes the certificates.
  */
 export class Provisioning {
@@ -48,53 +61,72 @@ export class Provisioning {
   }
 
   /**
-   * @param body SecuredPseudonymCertProvisioningRequest, COER
-   * @returns SignedPseudonymCertProvisioningAck, COER
+   * @param kind of the service that was called
+   * @param body SecuredPseudonymCertProvisioningRequest, SecuredIdCertProvisioningRequest or
+   *   SecuredAppCertProvisioningRequest, COER
+   * @returns the Signed acknowledgement of that kind, COER
    * @throws Refusal
    */
-  async provisionPseudonyms(body: Uint8Array): Promise<Uint8Array> {
+  async provision(kind: CertificateKind, body: Uint8Array): Promise<Uint8Array> {
     const identified = await this.#authenticator.identify(body, 'provisioning');
-    const { request } = identified.signed;
-    if (request.type !== 'pseudonym') {
-      throw new Refusal('raWrongParameters', `expected a pseudonym request, saw ${request.type}`);
-    }
+    const request = requestOf(identified, kind);
     // A device that lost its acknowledgement sends the same octets again, perhaps much later.
     const bodyHash = sha256(body);
-    const repeated = storedAck(identified.device, bodyHash);
+    const repeated = storedAck(identified.devices, bodyHash);
     if (repeated) return repeated;
 
     this.#authenticator.authenticate(identified, request.currentTime, 'provisioning');
-    this.#refuseSecondSet(identified);
+    const openSince = this.#refuseSecond(identified, kind);
     const device = this.#describe(body, bodyHash, identified, request);
-    if (!(await this.#registry.register(device))) {
-      return this.#answerToLoserOfRace(identified, bodyHash);
+    if (!(await this.#registry.register(device, openSince))) {
+      return this.#answerToLoserOfRace(identified, bodyHash, kind);
     }
     const hash = Buffer.from(device.request_hash).toString('hex');
-    this.#options.log.info({ requestHash: hash, firstI: device.first_i }, 'device registered');
+    this.#options.log.info(
+      { kind, requestHash: hash, firstI: device.first_i },
+      'device registered',
+    );
     this.#wakePipeline();
     return device.ack;
   }
 
-  /** One active set of pseudonym certificates per enrollment certificate (Q17). */
-  #refuseSecondSet({ device, signed }: IdentifiedRequest): void {
-    if (device === undefined) return;
-    const isSame = equalConstantTime(device.inner_hash, sha256(signed.tbsRequest));
-    throw new Refusal(
-      'raDuplicateRequestReceived',
-      isSame
-        ? 'expected a new request, saw one that was acknowledged in another envelope'
-        : 'expected one set of keys per enrollment certificate, saw a second',
-    );
+  /**
+   * The rules of Q17: the same request once; one set of pseudonym and one of identification keys per enrollment
+   * certificate; one application certificate at a time until its overlap begins.
+   *
+   * @returns the start after which an application certificate counts as open; undefined for the other kinds
+   */
+  #refuseSecond({ devices, signed }: IdentifiedRequest, kind: CertificateKind): Time32 | undefined {
+    const innerHash = sha256(signed.tbsRequest);
+    if (devices.some((device) => equalConstantTime(device.inner_hash, innerHash))) {
+      throw new Refusal(
+        'raDuplicateRequestReceived',
+        'expected a new request, saw one that was acknowledged in another envelope',
+      );
+    }
+    const same = devices.filter((device) => device.kind === kind);
+    if (kind !== 'application') {
+      if (same.length === 0) return undefined;
+      throw new Refusal(
+        'raDuplicateRequestReceived',
+        `expected one set of ${kind} keys per enrollment certificate, saw a second`,
+      );
+    }
+    const openSince = timeOf(this.#options.clock) - periodSecOf('application');
+    if (same.some((device) => device.first_start > openSince)) throw openCertificate();
+    return openSince;
   }
 
   /** Two requests of one device at once: the second finds the row of the first. */
   async #answerToLoserOfRace(
     identified: IdentifiedRequest,
     bodyHash: Uint8Array,
+    kind: CertificateKind,
   ): Promise<Uint8Array> {
-    const winner = await this.#registry.findByEnrollment(identified.enrollment.hash);
-    const ack = storedAck(winner, bodyHash);
+    const devices = await this.#registry.findByEnrollment(identified.enrollment.hash);
+    const ack = storedAck(devices, bodyHash);
     if (ack) return ack;
+    if (kind === 'application') throw openCertificate();
     throw new Refusal('raDuplicateRequestReceived', 'expected one request at a time, saw two');
   }
 
@@ -102,10 +134,9 @@ export class Provisioning {
     body: Uint8Array,
     bodyHash: Uint8Array,
     { enrollment, signed }: IdentifiedRequest,
-    request: PseudonymRequest,
+    request: ProvisioningRequest,
   ): NewDevice {
-    const { clock, iPeriod, policy } = this.#options;
-    const now = timeOf(clock);
+    const now = timeOf(this.#options.clock);
     const permissions = permissionsOf(enrollment.certificate.toBeSigned);
     if (permissions.length === 0) {
       throw new Refusal(
@@ -113,26 +144,11 @@ export class Provisioning {
         'expected an enrollment certificate with a permission to request',
       );
     }
-    const currentI = iPeriod.at(now);
-    // Not the device's fault: our clock is wrong, or the epoch was configured too late.
-    if (currentI < 0) throw new RangeError(`expected a current i-period from 0, saw ${currentI}`);
-    const firstI = Math.max(currentI, iPeriod.at(request.requestedStartTime ?? now));
-    if (firstI >= currentI + policy.weeksAhead) {
-      throw new Refusal(
-        'raWrongParameters',
-        `expected a start within ${policy.weeksAhead} periods, saw i = ${firstI} at i = ${currentI}`,
-      );
-    }
-    const lastI = lastPeriodWithin(enrollment, iPeriod);
-    if (firstI > lastI) {
-      throw new Refusal(
-        'raWrongParameters',
-        `expected a start within the enrollment certificate's validity, saw i = ${firstI} after ${lastI}`,
-      );
-    }
-    const availableAt = this.#firstBatchAt(now);
+    const columns = this.#columnsOf(request, enrollment);
+    const availableAt = this.#firstFileAt(request.type, now);
     const hash = requestHash(body);
     return {
+      ...columns,
       request_hash: hash,
       body_hash: bodyHash,
       inner_hash: sha256(signed.tbsRequest),
@@ -140,44 +156,54 @@ export class Provisioning {
       enrollment_certificate: enrollment.octets,
       public_key: enrollment.publicKey.point,
       permissions: encode(SequenceOfPsidSsp, permissions),
-      verify_seed: seedPoint(request.verifyKeyInfo.seedKey, 'verify-key-info'),
-      verify_expansion: request.verifyKeyInfo.expansion,
-      encryption_seed: seedPoint(request.respEncKeyInfo.seedKey, 'resp-enc-key-info'),
-      encryption_expansion: request.respEncKeyInfo.expansion,
       registered_at: now,
-      ack: this.#acknowledge(hash, availableAt),
+      ack: this.#acknowledge(request.type, hash, availableAt),
       available_at: availableAt,
       status: 'active',
-      first_i: firstI,
-      last_i: lastI,
-      linked_through: firstI - 1,
-      expanded_through: firstI - 1,
-      filed_through: firstI - 1,
+      linked_through: columns.first_i - 1,
+      expanded_through: columns.first_i - 1,
+      filed_through: columns.first_i - 1,
       la1_chain: null,
       la2_chain: null,
     };
   }
 
-  /** certDLTime: when the first batch is expected. */
-  #firstBatchAt(now: Time32): Time32 {
-    const { shuffleInitial, shuffleMaxAgeSec } = this.#options.policy;
-    return now + PROMPT_SEC + (shuffleInitial === 'pooled' ? shuffleMaxAgeSec : 0);
+  #columnsOf(
+    request: ProvisioningRequest,
+    enrollment: IdentifiedRequest['enrollment'],
+  ): RequestColumns {
+    switch (request.type) {
+      case 'pseudonym':
+        return describePseudonym(request, enrollment, this.#options);
+      case 'identification':
+        return describeIdentification(request, enrollment, this.#options);
+      case 'application':
+        return describeApplication(request, enrollment, this.#options);
+    }
   }
 
-  #acknowledge(hash: Uint8Array, certDLTime: Time32): Uint8Array {
+  /** certDLTime: when the first file is expected. Only pseudonym certificates are shuffled (sections 1.4, 3.6). */
+  #firstFileAt(kind: CertificateKind, now: Time32): Time32 {
+    const { shuffleInitial, shuffleMaxAgeSec } = this.#options.policy;
+    const isPooled = kind === 'pseudonym' && shuffleInitial === 'pooled';
+    return now + PROMPT_SEC + (isPooled ? shuffleMaxAgeSec : 0);
+  }
+
+  #acknowledge(kind: CertificateKind, hash: Uint8Array, certDLTime: Time32): Uint8Array {
     const { certificate, signer } = this.#options.identity;
+    const { ack, path } = ANSWERS[kind];
     const pdu = encode(ScmsPdu122, {
       version: 1,
       content: {
         type: 'eeRa',
         value: {
-          type: 'raEePseudonymCertProvisioningAck',
+          type: ack,
           value: {
             version: 1,
             requestHash: hash,
             reply: {
               type: 'ack',
-              value: { certDLTime, certDLURL: `${this.#publicUrl()}/download/batch` },
+              value: { certDLTime, certDLURL: `${this.#publicUrl()}${path}` },
             },
           },
         },
@@ -187,16 +213,20 @@ export class Provisioning {
   }
 }
 
-function storedAck(device: KnownDevice | undefined, bodyHash: Uint8Array): Uint8Array | undefined {
-  return device && equalConstantTime(device.body_hash, bodyHash) ? device.ack : undefined;
+/** The request that belongs to this service. */
+function requestOf({ signed }: IdentifiedRequest, kind: CertificateKind): ProvisioningRequest {
+  const { request } = signed;
+  if (request.type === kind) return request as ProvisioningRequest;
+  throw new Refusal('raWrongParameters', `expected a ${kind} request, saw ${request.type}`);
 }
 
-/** A caterpillar public key: a whole point on the curve. */
-function seedPoint(key: Parameters<typeof toPoint>[0], field: string): Point {
-  try {
-    return toPoint(key);
-  } catch (cause) {
-    if (!(cause instanceof Ieee1609Dot2Error)) throw cause;
-    throw new Refusal('raWrongParameters', `${field}: ${cause.message}`, { cause });
-  }
+function storedAck(devices: readonly KnownDevice[], bodyHash: Uint8Array): Uint8Array | undefined {
+  return devices.find((device) => equalConstantTime(device.body_hash, bodyHash))?.ack;
+}
+
+function openCertificate(): Refusal {
+  return new Refusal(
+    'raRequestForMultipleCerts',
+    'expected no request until the overlap of the certificate before',
+  );
 }

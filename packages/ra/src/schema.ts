@@ -1,11 +1,17 @@
 import type { Migration } from '@chrysalis/store';
 import type { Generated } from 'kysely';
 
+/** What a device asked for: each has its own request, keys and files. */
+export type CertificateKind = 'pseudonym' | 'identification' | 'application';
+
 /**
- * One row per device, whatever the number of its weeks. Times are Time32; points are 65 octets uncompressed.
+ * One row per device and kind of certificate, whatever the number of its weeks; an RSE has one per application
+ * certificate that it still holds. Times are Time32; points are 65 octets uncompressed. The number i of a file is
+ * the i-period for pseudonym certificates, and counts from 0 for the others.
  */
 export interface DeviceTable {
   readonly id: Generated<number>;
+  readonly kind: CertificateKind;
   /** HashedId8 of the POST body: the name by which the device asks for its files. */
   readonly request_hash: Uint8Array;
   /** SHA-256 of the POST body: tells a repetition of the very same octets from everything else. */
@@ -20,19 +26,27 @@ export interface DeviceTable {
   readonly public_key: Uint8Array;
   /** COER of the SequenceOfPsidSsp that its certificates get. */
   readonly permissions: Uint8Array;
+  /** COER of the region that was asked for (release 1.2.4); null for that of the enrollment certificate. */
+  readonly region: Uint8Array | null;
+  /** Caterpillar key and expansion key; of an application certificate its own key, and an empty expansion key. */
   readonly verify_seed: Uint8Array;
   readonly verify_expansion: Uint8Array;
   readonly encryption_seed: Uint8Array;
   readonly encryption_expansion: Uint8Array;
+  /** The same for the encryption key in the certificate itself; null when it is to have none. */
+  readonly cert_encryption_seed: Uint8Array | null;
+  readonly cert_encryption_expansion: Uint8Array | null;
   readonly registered_at: number;
   /** The acknowledgement as it was sent. */
   readonly ack: Uint8Array;
   readonly available_at: number;
   /** `active`, or `failed` when its keys cannot be expanded. */
   readonly status: 'active' | 'failed';
-  /** The first i-period of this device. */
+  /** When certificate 0 begins; 0 for pseudonym certificates, which begin with their period. */
+  readonly first_start: number;
+  /** The first i of this device. */
   readonly first_i: number;
-  /** The last i-period whose first second its enrollment certificate is valid in. */
+  /** The last i whose first second its enrollment certificate is valid in. */
   readonly last_i: number;
   /** Pre-linkage values are here, or used, through this period. */
   readonly linked_through: number;
@@ -62,6 +76,8 @@ export interface PcaRequestTable {
   readonly device_id: number;
   readonly i: number;
   readonly j: number;
+  /** The i-period with which it is over: i itself, or the one in which the certificate ends. */
+  readonly period: number;
   /** The exact octets that are sent, and sent again. */
   readonly octets: Uint8Array;
   /** Random: requests leave in the order of this key. */
@@ -107,21 +123,26 @@ export const RA_MIGRATIONS: readonly Migration[] = [
     statements: [
       `create table device (
         id integer primary key,
+        kind text not null,
         request_hash blob not null unique,
         body_hash blob not null,
         inner_hash blob not null unique,
-        enrollment_hash blob not null unique,
+        enrollment_hash blob not null,
         enrollment_certificate blob not null,
         public_key blob not null,
         permissions blob not null,
+        region blob,
         verify_seed blob not null,
         verify_expansion blob not null,
         encryption_seed blob not null,
         encryption_expansion blob not null,
+        cert_encryption_seed blob,
+        cert_encryption_expansion blob,
         registered_at integer not null,
         ack blob not null,
         available_at integer not null,
         status text not null,
+        first_start integer not null,
         first_i integer not null,
         last_i integer not null,
         linked_through integer not null,
@@ -132,7 +153,11 @@ export const RA_MIGRATIONS: readonly Migration[] = [
         la1_chain blob,
         la2_chain blob
       ) strict`,
-      'create index device_to_expand on device (status, failures, expanded_through)',
+      // One set of keys per enrollment certificate and kind (Q17); an RSE asks for each application certificate anew.
+      `create unique index device_of_enrollment on device (enrollment_hash, kind)
+        where kind <> 'application'`,
+      'create index device_by_enrollment on device (enrollment_hash)',
+      'create index device_to_expand on device (kind, status, failures, expanded_through)',
       `create table pre_linkage (
         device_id integer not null,
         i integer not null,
@@ -145,6 +170,7 @@ export const RA_MIGRATIONS: readonly Migration[] = [
         device_id integer not null,
         i integer not null,
         j integer not null,
+        period integer not null,
         octets blob not null,
         shuffle_key integer not null,
         created_at integer not null,
@@ -156,7 +182,7 @@ export const RA_MIGRATIONS: readonly Migration[] = [
       ) strict`,
       // Covers what the pipeline asks of it at every step, so that the rows themselves are not read.
       `create index pca_request_to_send
-        on pca_request (released, shuffle_key, attempts, next_attempt_at, created_at)
+        on pca_request (released, shuffle_key, attempts, next_attempt_at, created_at, period)
         where response is null`,
       'create table filed (device_id integer not null, i integer not null, primary key (device_id, i)) strict, without rowid',
       `create table blacklist (

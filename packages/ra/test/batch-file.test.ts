@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { IPeriodClock } from '@chrysalis/scms';
 import { unzipSync } from 'fflate';
-import { batchKey, zipBatch } from '../src/batch-file.ts';
+
+import { fileKey, zipBatch, zipFile } from '../src/batch-file.ts';
 
 describe('the zip of a period', () => {
   const responses = Array.from({ length: 20 }, (_, j) => new Uint8Array(348).fill(j));
@@ -33,9 +35,27 @@ describe('the zip of a period', () => {
   });
 
   it('lies under its period first', () => {
-    assert.equal(
-      batchKey(425, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 0xab)),
-      '425/01020304050607AB.zip',
-    );
+    const request_hash = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 0xab);
+    const iPeriod = new IPeriodClock();
+    const first_start = iPeriod.start(600) + 1;
+    const key = (kind: 'pseudonym' | 'identification' | 'application', i: number) =>
+      fileKey({ kind, request_hash, first_start }, i, iPeriod);
+    assert.equal(key('pseudonym', 425), '425/01020304050607AB.zip');
+    // 721 hours are four weeks, two days and an hour; the eleventh certificate begins 300 days later.
+    assert.equal(key('identification', 0), '604/01020304050607AB_0.zip');
+    assert.equal(key('identification', 10), '647/01020304050607AB_A.zip');
+    assert.equal(key('application', 0), '601/01020304050607AB.zip');
+  });
+});
+
+describe('the zip of one certificate', () => {
+  it('has one entry, named as the file', () => {
+    const request_hash = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 0xab);
+    const entries = (kind: 'identification' | 'application', i: number) =>
+      Object.keys(
+        unzipSync(zipFile({ kind, request_hash, first_start: 0 }, i, [Uint8Array.of(9)])),
+      );
+    assert.deepEqual(entries('identification', 0x1b), ['01020304050607AB_1B']);
+    assert.deepEqual(entries('application', 0), ['01020304050607AB']);
   });
 });

@@ -1,0 +1,134 @@
+import type { Time32 } from '@chrysalis/ieee1609dot2';
+import { parseVersionedFileName, policyAt, timeOf } from '@chrysalis/scms';
+import { Outage } from './back-off.ts';
+import type { Download } from './download.ts';
+import { localChainOf } from './local-chain.ts';
+import { localPolicyOf, saysTheSame, signedLocalPolicy } from './local-policy.ts';
+import type { RaOptions } from './options.ts';
+import { Refusal } from './refusal.ts';
+import { type NamedFile, VersionedFileStore } from './versioned-file-store.ts';
+
+/** How often it is looked whether a retrieval is due, so that a clock that was set is noticed. */
+const LOOK_MS = 60_000;
+/** CAMP's interval of retrieval, until a policy says another. */
+const FIRST_INTERVAL_SEC = 3600;
+
+type Pg = NonNullable<RaOptions['pg']>['port'];
+
+/**
+ * LPF and LCCF, the files that a device fetches at each contact: made from the files of the PG at start and after each
+ * retrieval interval, and only if something in them has changed. What was made last goes on being served when the PG is
+ * down, or sends what is not right.
+ */
+export class LocalFiles {
+  readonly #options: RaOptions;
+  readonly #store: VersionedFileStore;
+  readonly #outage = new Outage();
+  #chain: NamedFile | undefined;
+  #policy: NamedFile | undefined;
+  #intervalSec = FIRST_INTERVAL_SEC;
+  #retrievedAt: Time32 | undefined;
+  #running: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: RaOptions) {
+    this.#options = options;
+    this.#store = new VersionedFileStore(options.database, options.objects);
+  }
+
+  /** Resolves when the files of the last run are there, and the PG was asked once. @throws StoreError */
+  async start(): Promise<void> {
+    this.#chain = await this.#store.newest('localCertificateChains');
+    this.#policy = await this.#store.newest('localPolicy');
+    await this.wake();
+    this.#timer = setInterval(() => void this.wake(), LOOK_MS);
+    this.#timer.unref();
+  }
+
+  /** Retrieves if that is due. Never rejects. */
+  wake(): Promise<void> {
+    this.#running ??= this.#retrieveIfDue().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#running;
+  }
+
+  /** `GET /download/local-certificate-chain`. @throws Refusal */
+  localCertificateChain(): Download {
+    if (this.#chain) return downloadOf(this.#chain);
+    throw new Refusal(
+      'raNoPcaCertificateChainFileAvailable',
+      'expected a local certificate chain file, saw none yet',
+    );
+  }
+
+  /** `GET /download/policy/local`. CAMP's number for a policy that is not there is in no public copy (Q8). @throws Refusal */
+  localPolicy(): Download {
+    if (this.#policy) return downloadOf(this.#policy);
+    throw new Refusal('raNoCertFileAvailable', 'expected a local policy file, saw none yet');
+  }
+
+  async #retrieveIfDue(): Promise<void> {
+    const { pg, clock, log } = this.#options;
+    const now = timeOf(clock);
+    if (pg === undefined || !this.#isDue(now)) return;
+    const results = await Promise.allSettled([this.#makeChain(pg.port), this.#makePolicy(pg.port)]);
+    const faults = results.flatMap((result) => (result.status === 'rejected' ? [result] : []));
+    // One may be right while the other is not: each is kept for itself, and both are tried again.
+    for (const { reason } of faults) log.warn({ err: reason }, 'no new file from the PG');
+    if (faults.length > 0) return this.#outage.failed(timeOf(clock));
+    this.#outage.succeeded();
+    this.#retrievedAt = now;
+  }
+
+  #isDue(now: Time32): boolean {
+    if (this.#outage.pausedUntil(now) !== undefined) return false;
+    if (this.#retrievedAt === undefined) return true;
+    // A clock that was set back is no reason to wait longer.
+    return now >= this.#retrievedAt + this.#intervalSec || now < this.#retrievedAt;
+  }
+
+  async #makeChain(pg: Pg): Promise<void> {
+    const type = 'localCertificateChains';
+    const chain = localChainOf(await pg.globalCertificateChainFile(), this.#options);
+    if (this.#chain) {
+      const { lccfVersion } = versionsOf(this.#chain, type);
+      if (Buffer.compare(chain.compose(lccfVersion), this.#chain.octets) === 0) return;
+    }
+    const lccfVersion = await this.#store.nextVersion(type);
+    const { gccfVersion } = chain;
+    const octets = chain.compose(lccfVersion);
+    this.#chain = await this.#store.keep({ type, gccfVersion, lccfVersion }, octets);
+    this.#options.log.info({ file: this.#chain.name }, 'new local certificate chain file');
+  }
+
+  async #makePolicy(pg: Pg): Promise<void> {
+    const type = 'localPolicy';
+    const options = this.#options;
+    const policy = localPolicyOf(await pg.globalPolicyFile(), options);
+    const { gpfVersion, global, local } = policy;
+    const values = policyAt({ global: global.policy, local }, timeOf(options.clock));
+    this.#intervalSec = values.maxGpfGccfRetrievalIntervalSec;
+    if (this.#policy && saysTheSame(this.#policy.octets, policy, options)) return;
+    const compose = await signedLocalPolicy(policy, pg, options);
+    const lpfVersion = await this.#store.nextVersion(type);
+    this.#policy = await this.#store.keep({ type, gpfVersion, lpfVersion }, compose(lpfVersion));
+    options.log.info({ file: this.#policy.name }, 'new local policy file');
+  }
+}
+
+function versionsOf<T extends 'localCertificateChains'>({ name }: NamedFile, type: T) {
+  const file = parseVersionedFileName(name);
+  if (file.type === type) return file;
+  throw new RangeError(`expected the name of ${type}, saw ${name}`);
+}
+
+/** A name stands for one content for ever, so that it is a strong tag (Q19). */
+function downloadOf({ name, octets }: NamedFile): Download {
+  return { name, octets, etag: `"${name}"` };
+}
