@@ -236,6 +236,34 @@ describe('the pipeline', () => {
     await expectNoKeyTwice(fixture, 80);
   });
 
+  it('certifies nothing that waits in the shuffle when its device is blacklisted', async (t) => {
+    const policy = { weeksAhead: 1, shuffleInitial: 'pooled', shuffleMaxAgeSec: 3600 } as const;
+    const fixture = await start(t, { policy });
+    const black = await register(fixture);
+    const other = await register(fixture);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await fixture.ra.blacklist.add(black.device.certificate.hash, 'test', timeOf(fixture.clock));
+    fixture.clock.advance(3601);
+    fixture.ra.wake();
+    await fixture.eventually(() => download(fixture, other, currentI(fixture)));
+    await expectNoKeyTwice(fixture, 20);
+  });
+
+  it('loses nothing to a clock that is ten weeks ahead for a moment', async (t) => {
+    const fixture = await start(t, { policy: { weeksAhead: 2 }, dropGraceMs: 60_000 });
+    const device = await register(fixture);
+    const now = timeOf(fixture.clock);
+    const i = currentI(fixture);
+    await fixture.eventually(() => download(fixture, device, i + 1));
+    fixture.clock.set(iPeriod.start(i + 10));
+    fixture.ra.wake();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    fixture.clock.set(now);
+    fixture.ra.wake();
+    for (const week of [i, i + 1]) assert(await download(fixture, device, week));
+    assert(!fixture.logged.some((line) => line.message === 'period dropped'));
+  });
+
   it('goes on with the current week after an outage of many', async (t) => {
     let isDown = false;
     const fixture = await start(t, {

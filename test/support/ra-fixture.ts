@@ -2,7 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
+  chainPartsOf,
   createLinkageAuthority,
+  createPolicyGenerator,
   createTestScms,
   createX509Root,
   hostnameOf,
@@ -11,7 +13,13 @@ import {
   type TestScms,
 } from '@chrysalis/authorities';
 import { systemRandom } from '@chrysalis/crypto';
-import { decrypterOf, type Time32, type TrustStore, time32FromUnix } from '@chrysalis/ieee1609dot2';
+import {
+  asCertificate,
+  decrypterOf,
+  type Time32,
+  type TrustStore,
+  time32FromUnix,
+} from '@chrysalis/ieee1609dot2';
 import {
   type Log,
   RA_MIGRATIONS,
@@ -20,7 +28,14 @@ import {
   type RegistrationAuthority,
   startRegistrationAuthority,
 } from '@chrysalis/ra';
-import { type CertificateAuthority, IPeriodClock, type LinkageAuthority } from '@chrysalis/scms';
+import {
+  type CertificateAuthority,
+  constantSeries,
+  DEFAULT_GLOBAL_POLICY,
+  IPeriodClock,
+  type LinkageAuthority,
+  type PolicyGenerator,
+} from '@chrysalis/scms';
 import { createMemoryObjectStore, openDatabase } from '@chrysalis/store';
 import { trustOf } from './device.ts';
 import { type Answer, type Sending, send } from './https-client.ts';
@@ -38,6 +53,10 @@ export interface RaFixture {
   readonly trust: TrustStore;
   readonly clock: TestClock;
   readonly ra: RegistrationAuthority;
+  /** What it was started with. */
+  readonly raOptions: RaOptions;
+  /** Another RA on the same stores, in place of this one. */
+  restart(changes?: Partial<RaOptions>): Promise<void>;
   readonly steps: string[];
   readonly logged: LogLine[];
   readonly pca: Awaited<ReturnType<typeof openPseudonymAuthority>>;
@@ -56,8 +75,10 @@ export interface FixtureOptions {
   readonly iPeriod?: IPeriodClock;
   readonly policy?: Partial<RaOptions['policy']>;
   readonly errorDetail?: 'production' | 'qa';
+  readonly dropGraceMs?: number;
   readonly wrapPca?: (pca: CertificateAuthority) => CertificateAuthority;
   readonly wrapLa?: (la: LinkageAuthority) => LinkageAuthority;
+  readonly wrapPg?: (pg: PolicyGenerator) => PolicyGenerator;
 }
 
 /** An RA with a complete test SCMS behind it, in this process, on a free port, with a clock that tests set. */
@@ -113,7 +134,29 @@ export async function startRaFixture(options: FixtureOptions = {}): Promise<RaFi
   };
   const log: Log = { info: write('info'), warn: write('warn'), error: write('error') };
   const wrapLa = options.wrapLa ?? ((port) => port);
-  const ra = await startRegistrationAuthority({
+  const policy: RaOptions['policy'] = {
+    certificatesPerPeriod: 20,
+    weeksAhead: 2,
+    shuffleThreshold: 1000,
+    shuffleMaxAgeSec: 48 * 3600,
+    shuffleInitial: 'immediate',
+    ...options.policy,
+  };
+  const pg = createPolicyGenerator({
+    pg: scms.pg,
+    trust,
+    clock,
+    gpfVersion: 1,
+    gccfVersion: 1,
+    // Whatever a test has its RA do is no less than the PG demands.
+    policy: {
+      ...DEFAULT_GLOBAL_POLICY,
+      minCertsPerIPeriod: constantSeries(policy.certificatesPerPeriod),
+      shuffleThreshold: constantSeries(policy.shuffleThreshold),
+    },
+    chain: chainPartsOf(scms),
+  });
+  const raOptions: RaOptions = {
     identity: {
       certificate: scms.ra.certificate,
       hostname: nameOf(scms.ra),
@@ -127,17 +170,14 @@ export async function startRaFixture(options: FixtureOptions = {}): Promise<RaFi
     pca: peer(scms.pca, (options.wrapPca ?? ((port) => port))(pca)),
     la1: peer(scms.la1, wrapLa(la(1))),
     la2: peer(scms.la2, wrapLa(la(2))),
+    pg: {
+      port: (options.wrapPg ?? ((port) => port))(pg),
+      roots: [asCertificate(scms.root.certificate)],
+    },
     database,
     objects: createMemoryObjectStore(),
-    dropGraceMs: 0,
-    policy: {
-      certificatesPerPeriod: 20,
-      weeksAhead: 2,
-      shuffleThreshold: 1000,
-      shuffleMaxAgeSec: 48 * 3600,
-      shuffleInitial: 'immediate',
-      ...options.policy,
-    },
+    dropGraceMs: options.dropGraceMs ?? 0,
+    policy,
     iPeriod,
     toleranceSec: 5,
     errorDetail: options.errorDetail ?? 'qa',
@@ -146,7 +186,8 @@ export async function startRaFixture(options: FixtureOptions = {}): Promise<RaFi
     random,
     log,
     onStep: (step) => steps.push(step),
-  });
+  };
+  let ra = await startRegistrationAuthority(raOptions);
 
   function peer<Port>(authority: TestScms['pca'], port: Port) {
     return {
@@ -160,7 +201,14 @@ export async function startRaFixture(options: FixtureOptions = {}): Promise<RaFi
     scms,
     trust,
     clock,
-    ra,
+    get ra() {
+      return ra;
+    },
+    raOptions,
+    async restart(changes = {}) {
+      await ra.close();
+      ra = await startRegistrationAuthority({ ...raOptions, ...changes });
+    },
     steps,
     logged,
     pca,

@@ -294,9 +294,42 @@ describe('the PCA refuses', () => {
       'unknownError',
     ],
     [
-      'identification certificates, for now',
-      async () => authCertRequest(),
-      'invalidCertificateRequestType',
+      'an explicit identification certificate',
+      async () => authCertRequest({}, 'explicit'),
+      'invalidType',
+    ],
+    [
+      'a CRL series that the RA chose',
+      async () => authCertRequest({ crlSeries: 3 }),
+      'unknownError',
+    ],
+    [
+      'an identification certificate under a name',
+      async () => authCertRequest({ id: { type: 'name', value: 'a' } }),
+      'unknownError',
+    ],
+    [
+      'an identification certificate that may issue others',
+      async () => authCertRequest({ certIssuePermissions: [] }),
+      'unknownError',
+    ],
+    [
+      'an identification certificate without permissions',
+      async () => authCertRequest({ appPermissions: [] }),
+      'invalidPsidSsp',
+    ],
+    [
+      'an identification certificate with permissions that it may not give',
+      async () => authCertRequest({ appPermissions: [{ psid: 0x23 }] }),
+      'invalidPsidSsp',
+    ],
+    [
+      'an identification certificate that outlives it',
+      async () =>
+        authCertRequest({
+          validityPeriod: { start: NOW, duration: { type: 'years', value: 30 } },
+        }),
+      'invalidValidity',
     ],
     [
       'an application that it may not certify',
@@ -412,8 +445,21 @@ describe('the PCA refuses', () => {
 });
 
 /** A request of the kind that comes later, complete enough to decode. */
-function authCertRequest(): Uint8Array {
-  const { certificate } = scms.ra.certificate;
+/** An identification certificate that the PCA would issue, but for the changes. */
+function authCertRequest(
+  changes: Partial<ToBeSignedCertificate>,
+  type: 'explicit' | 'implicit' = 'implicit',
+): Uint8Array {
+  const point = () => fromPoint(PrivateKey.generate(systemRandom).publicPoint);
+  const toBeSignedCert: ToBeSignedCertificate = {
+    id: { type: 'binaryId', value: systemRandom(8) },
+    cracaId: new Uint8Array(3),
+    crlSeries: 0,
+    validityPeriod: { start: NOW, duration: { type: 'hours', value: 721 } },
+    appPermissions: [{ psid: 0x26 }],
+    verifyKeyIndicator: { type: 'reconstructionValue', value: point() },
+    ...changes,
+  };
   const scoped = encode(ScmsPdu122, {
     version: 1,
     content: {
@@ -427,9 +473,9 @@ function authCertRequest(): Uint8Array {
             type: 'authCertReq',
             value: {
               pcaId: nameOf('pca'),
-              type: 'implicit',
-              toBeSignedCert: certificate.toBeSigned,
-              responseEncryptionKey: { type: 'xOnly', value: new Uint8Array(32) },
+              type,
+              toBeSignedCert,
+              responseEncryptionKey: point(),
             },
           },
         },

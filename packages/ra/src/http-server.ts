@@ -5,8 +5,10 @@ import { Ieee1609Dot2Data } from '@chrysalis/ieee1609dot2';
 import { ScmsPdu122 } from '@chrysalis/scms';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { isRangeApplicable, parseRange } from './byte-range.ts';
+import { isHeld } from './conditional.ts';
 import type { Door } from './door.ts';
 import type { Download, Downloads } from './download.ts';
+import type { LocalFiles } from './local-files.ts';
 import type { RaOptions } from './options.ts';
 import type { Provisioning } from './provision.ts';
 import { Refusal } from './refusal.ts';
@@ -42,6 +44,7 @@ const PROVISIONING_PATHS: Readonly<Record<string, CertificateKind>> = {
 export interface Services {
   readonly provisioning: Provisioning;
   readonly downloads: Downloads;
+  readonly files: LocalFiles;
   /** COER of the RA's certificate. */
   readonly raCertificate: Uint8Array;
 }
@@ -101,6 +104,12 @@ export function createHttpServer(
   );
   app.get('/download/info', async (request, reply) =>
     sendFile(request, reply, await services.downloads.info(downloadReqOf(request))),
+  );
+  app.get('/download/local-certificate-chain', async (request, reply) =>
+    sendUnlessHeld(request, reply, services.files.localCertificateChain()),
+  );
+  app.get('/download/policy/local', async (request, reply) =>
+    sendUnlessHeld(request, reply, services.files.localPolicy()),
   );
 
   app.setNotFoundHandler((request, reply) => {
@@ -188,6 +197,16 @@ function bodyOf(request: FastifyRequest): Uint8Array {
 function downloadReqOf(request: FastifyRequest): string | undefined {
   const value = request.headers['download-req'];
   return Array.isArray(value) ? value.join() : value;
+}
+
+/** As {@link sendFile}, or 304 to a device that has this version already: asked first, before any range (RFC 9110 §13.2.2). */
+function sendUnlessHeld(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  file: Download,
+): FastifyReply {
+  if (!isHeld(request.headers['if-none-match'], file.name)) return sendFile(request, reply, file);
+  return reply.code(304).header('etag', file.etag).send();
 }
 
 /** Answers with a file or the range of it that was asked for (Q18). */

@@ -7,7 +7,7 @@ import type { Device } from './device-registry.ts';
 import type { ComposedRequest } from './expand.ts';
 import type { LinkageValues } from './linkage-conversation.ts';
 import type { RaSchema } from './schema.ts';
-import { periodSecOf } from './validity.ts';
+import { lifetimeSecOf, periodSecOf } from './validity.ts';
 
 /**
  * How many periods the index of a period's requests outlives its certificates: a report of misbehavior may be a week
@@ -403,14 +403,20 @@ export class PipelineStore {
 
   /**
    * Forgets a period that is over, and whatever was still on its way; its index of requests stays a while. Devices
-   * that lag behind, after an outage, go on with the period after it.
+   * that lag behind, after an outage, go on with the period after it. So are application certificates forgotten that
+   * ended by `end`, the end of the period: an RSE has asked for others since.
    */
-  async dropPeriod(i: number): Promise<void> {
+  async dropPeriod(i: number, end: Time32): Promise<void> {
     await this.#writes.run(async (query) => {
       await query.executeQuery(
         CompiledQuery.raw(`drop table if exists ${hpcrTable(i - KEEP_INDEX_PERIODS)}`),
       );
       await query.deleteFrom('pca_request').where('period', '<=', i).execute();
+      await query
+        .deleteFrom('device')
+        .where('kind', '=', 'application')
+        .where('first_start', '<=', end - lifetimeSecOf('application'))
+        .execute();
       await query.deleteFrom('pre_linkage').where('i', '<=', i).execute();
       await query
         .deleteFrom('filed')

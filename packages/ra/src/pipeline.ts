@@ -297,7 +297,7 @@ export class Pipeline {
     try {
       for (let i = dropped === undefined ? last : dropped + 1; i <= last; i++) {
         await objects.deleteAll(String(i));
-        await this.#store.dropPeriod(i);
+        await this.#store.dropPeriod(i, iPeriod.start(i + 1));
         log.info({ i }, 'period dropped');
       }
       this.#dropOutage.succeeded();

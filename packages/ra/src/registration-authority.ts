@@ -5,6 +5,7 @@ import { DeviceRegistry } from './device-registry.ts';
 import { Door } from './door.ts';
 import { Downloads } from './download.ts';
 import { createHttpServer } from './http-server.ts';
+import { LocalFiles } from './local-files.ts';
 import type { RaOptions } from './options.ts';
 import { Pipeline } from './pipeline.ts';
 import { Provisioning } from './provision.ts';
@@ -15,7 +16,7 @@ export interface RegistrationAuthority {
   readonly url: string;
   readonly port: number;
   readonly blacklist: Blacklist;
-  /** Lets the pipeline look again what is due: for whoever has stepped the clock. */
+  /** Lets the RA look again what is due: for whoever has stepped the clock. */
   wake(): void;
   /** Answers what has arrived, ends the pipeline after its step, and listens no more. The caller closes the stores. */
   close(): Promise<void>;
@@ -29,6 +30,7 @@ export async function startRegistrationAuthority(
   const registry = new DeviceRegistry(options.database);
   const authenticator = new Authenticator(options, blacklist, registry);
   const pipeline = new Pipeline(options);
+  const files = new LocalFiles(options);
   const door = new Door(options.errorDetail, options.log);
   let port = options.listen.port;
   const publicUrl = () => options.publicUrl ?? `https://${options.identity.hostname}:${port}`;
@@ -41,10 +43,12 @@ export async function startRegistrationAuthority(
         wakePipeline: () => pipeline.wake(),
       }),
       downloads: new Downloads(options, authenticator),
+      files,
       raCertificate: options.identity.certificate.octets,
     },
     door,
   );
+  await files.start();
   await app.listen({ host: options.listen.address, port });
   port = (app.server.address() as AddressInfo).port;
   pipeline.start();
@@ -53,9 +57,13 @@ export async function startRegistrationAuthority(
     url: publicUrl(),
     port,
     blacklist,
-    wake: () => pipeline.wake(),
+    wake() {
+      pipeline.wake();
+      void files.wake();
+    },
     async close() {
       await app.close();
+      await files.stop();
       await pipeline.stop();
     },
   };

@@ -1,0 +1,291 @@
+/** The files that a device fetches at each contact: local policy (E8) and local certificate chains (E9). */
+import assert from 'node:assert/strict';
+import { describe, it, type TestContext } from 'node:test';
+import { chainPartsOf, createPolicyGenerator, createTestScms } from '@chrysalis/authorities';
+import { systemRandom } from '@chrysalis/crypto';
+import { asCertificate, time32FromUnix } from '@chrysalis/ieee1609dot2';
+import {
+  AuthorityUnavailableError,
+  adoptLocalChainFile,
+  constantSeries,
+  DEFAULT_GLOBAL_POLICY,
+  openLocalPolicyFile,
+  type PolicyGenerator,
+  policyAt,
+  RA_EE_ERRORS,
+  timeOf,
+} from '@chrysalis/scms';
+import { trustOf } from './support/device.ts';
+import type { Answer } from './support/https-client.ts';
+import { type FixtureOptions, type RaFixture, startRaFixture } from './support/ra-fixture.ts';
+
+const CHAIN = '/download/local-certificate-chain';
+const POLICY = '/download/policy/local';
+const NOW = time32FromUnix(Date.UTC(2026, 10, 21, 12));
+const HOUR_SEC = 3600;
+
+describe('a device without anything but TLS', () => {
+  for (const [what, path, name] of [
+    ['chain file', CHAIN, 'local_certificate_chains_01_01.oer'],
+    ['policy file', POLICY, 'local_policy_0001_0001.oer'],
+  ] as const) {
+    it(`gets the ${what}, then only what is new, and the rest of what broke off`, async (t) => {
+      const fixture = await start(t);
+
+      const whole = await fixture.send(path);
+      expectFile(whole, name);
+
+      for (const held of [`"${name}"`, name, `"other", "${name}"`, `W/"${name}"`, '*']) {
+        const answer = await fixture.send(path, { headers: { 'If-None-Match': held } });
+        assert.equal(answer.status, 304, held);
+        assert.equal(answer.body.length, 0);
+        assert.equal(answer.headers.etag, `"${name}"`);
+        assert.equal(answer.headers['content-disposition'], undefined);
+      }
+      const older = { 'If-None-Match': `"${name.replace('01.oer', '00.oer')}"` };
+      assert.deepEqual((await fixture.send(path, { headers: older })).body, whole.body);
+
+      const first = await fixture.send(path, { headers: { Range: 'bytes=0-99' } });
+      const resume = { Range: 'bytes=100-', 'If-Range': `"${name}"`, ...older };
+      const rest = await fixture.send(path, { headers: resume });
+      assert.deepEqual([first.status, rest.status], [206, 206]);
+      assert.deepEqual(new Uint8Array([...first.body, ...rest.body]), whole.body);
+      const changed = { Range: 'bytes=100-', 'If-Range': '"another version"' };
+      assert.equal((await fixture.send(path, { headers: changed })).status, 200);
+      const both = { Range: 'bytes=0-9', 'If-None-Match': name };
+      assert.equal((await fixture.send(path, { headers: both })).status, 304);
+    });
+  }
+
+  it('can verify every chain up to the root, and finds RA, MA, PCA and CRLG', async (t) => {
+    const fixture = await start(t);
+    const { scms } = fixture;
+    const { body } = await fixture.send(CHAIN);
+    const adopted = adoptLocalChainFile(body, [asCertificate(scms.root.certificate)]);
+    assert.deepEqual(adopted.version, { gccfVersion: 1, lccfVersion: 1, raHostname: 'localhost' });
+    assert.deepEqual(adopted.ma.hash, scms.ma.certificate.hash);
+    for (const name of ['ra', 'ica', 'pca', 'crlg'] as const) {
+      assert(adopted.trust.get(scms[name].certificate.id), name);
+    }
+    assert.equal(new Set(adopted.certs.map(({ hash }) => hex(hash))).size, adopted.certs.length);
+  });
+
+  it('can verify the policy: the global part by the PG, the local part and the whole by the RA', async (t) => {
+    const fixture = await start(t, { policy: { certificatesPerPeriod: 25 } });
+    const { body } = await fixture.send(POLICY);
+    // Its clock is behind the RA's by as much as the RA tolerates.
+    const time = NOW - 5;
+    const opened = openLocalPolicyFile(body, fixture.trust, { time, raHostname: 'localhost' });
+    assert.deepEqual(opened.versions, { gpfVersion: 1, lpfVersion: 1 });
+    assert.deepEqual(opened.pg.hash, fixture.scms.pg.certificate.hash);
+    const values = policyAt(opened.policy, time);
+    assert.equal(values.certsPerIPeriod, 25);
+    assert.equal(values.shuffleThreshold, 1000);
+    assert.equal(values.globalCertChainFileId, 1);
+    const hosts = [values.pcaHost, values.laOneHost, values.laTwoHost];
+    assert.deepEqual(hosts, ['pca.scms.test', 'la1.scms.test', 'la2.scms.test']);
+  });
+});
+
+describe('the chain file', () => {
+  it('keeps its version over restarts, and gets the next when a certificate changes', async (t) => {
+    const fixture = await start(t);
+    const first = await fixture.send(CHAIN);
+    await fixture.restart();
+    assert.deepEqual((await fixture.send(CHAIN)).body, first.body);
+
+    const other = createTestScms({ now: NOW, random: systemRandom, raHostname: 'localhost' });
+    const chain = chainPartsOf(fixture.scms);
+    const certs = [...chain.certs, asCertificate(other.root.certificate)];
+    const foreign = pgOf(fixture, { chain: { ...chain, certs } });
+    await fixture.restart(foreign);
+    assert.deepEqual((await fixture.send(CHAIN)).body, first.body, 'a chain that ends elsewhere');
+
+    const fewer = { ...chain, certs: chain.certs.slice(0, -1) };
+    await fixture.restart(pgOf(fixture, { chain: fewer }));
+    const second = await fixture.send(CHAIN, { headers: { 'If-None-Match': nameIn(first) } });
+    expectFile(second, 'local_certificate_chains_01_02.oer');
+
+    await fixture.restart(pgOf(fixture, { chain: fewer, gccfVersion: 2 }));
+    expectFile(await fixture.send(CHAIN), 'local_certificate_chains_02_03.oer');
+  });
+
+  it('has the certificates of the RA and its PCA, though the PG knows of neither', async (t) => {
+    const fixture = await start(t);
+    const { scms } = fixture;
+    const { maCertificate } = chainPartsOf(scms);
+    const certs = [asCertificate(scms.crlg.certificate), asCertificate(scms.ica.certificate)];
+    await fixture.restart(pgOf(fixture, { chain: { maCertificate, certs } }));
+    const { body } = await fixture.send(CHAIN);
+    const adopted = adoptLocalChainFile(body, [asCertificate(scms.root.certificate)]);
+    const expected = (['crlg', 'ica', 'ra', 'pca'] as const).map((name) => scms[name].certificate);
+    assert.deepEqual(adopted.certs.map(idOf), expected.map(idOf));
+  });
+
+  it('is refused with 5068 when there never was one, and is there once the PG is', async (t) => {
+    let isDown = true;
+    const fixture = await start(t, { wrapPg: (pg) => failingWhile(() => isDown, pg) });
+    const missing = await fixture.send(CHAIN);
+    assert.equal(missing.status, 500);
+    assert.equal(missing.headers.connection, 'close');
+    const { raNoPcaCertificateChainFileAvailable: code } = RA_EE_ERRORS;
+    assert.equal(missing.headers['scms-poc-error'], String(code));
+    const { raNoCertFileAvailable } = RA_EE_ERRORS;
+    const noPolicy = await fixture.send(POLICY);
+    assert.equal(noPolicy.headers['scms-poc-error'], String(raNoCertFileAvailable));
+
+    isDown = false;
+    fixture.clock.advance(60);
+    await woken(fixture, CHAIN, (answer) => answer.status === 200);
+    assert.equal((await fixture.send(POLICY)).status, 200);
+  });
+});
+
+describe('the policy file', () => {
+  it('stays as it is while the PG is down, and follows it at the next retrieval', async (t) => {
+    let isDown = false;
+    const fixture = await start(t, { wrapPg: (pg) => failingWhile(() => isDown, pg) });
+    const first = await fixture.send(POLICY);
+
+    isDown = true;
+    await fixture.restart();
+    assert.deepEqual((await fixture.send(POLICY)).body, first.body);
+    assert(fixture.logged.some(({ message }) => message === 'no new file from the PG'));
+
+    isDown = false;
+    const { pg, policy } = pgOf(fixture, { gpfVersion: 2 }, { minCertsPerIPeriod: 30 });
+    await fixture.restart({ pg, policy });
+    const second = await fixture.send(POLICY, { headers: { 'If-None-Match': nameIn(first) } });
+    expectFile(second, 'local_policy_0002_0002.oer');
+    assert.equal(policyIn(second, fixture).certsPerIPeriod, 30);
+  });
+
+  it('is made anew after the interval that it names, and not before', async (t) => {
+    const fixture = await start(t);
+    let port = fixture.raOptions.pg!.port;
+    const changing: PolicyGenerator = {
+      globalPolicyFile: () => port.globalPolicyFile(),
+      globalCertificateChainFile: () => port.globalCertificateChainFile(),
+      signPolicy: (request) => port.signPolicy(request),
+    };
+    await fixture.restart({ pg: { ...fixture.raOptions.pg!, port: changing } });
+    port = pgOf(fixture, { gpfVersion: 0x1a }).pg.port;
+
+    fixture.clock.advance(HOUR_SEC - 1);
+    fixture.ra.wake();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expectFile(await fixture.send(POLICY), 'local_policy_0001_0001.oer');
+    fixture.clock.advance(1);
+    await woken(fixture, POLICY, (answer) => nameIn(answer) === 'local_policy_001A_0002.oer');
+  });
+
+  it('is not replaced by one of a stranger, nor by one that the RA itself undercuts', async (t) => {
+    const fixture = await start(t);
+    const first = await fixture.send(POLICY);
+    const stranger = createTestScms({ now: NOW, random: systemRandom, raHostname: 'localhost' });
+    await fixture.restart(pgOf(fixture, { pg: stranger.pg, gpfVersion: 2 }));
+    assert.deepEqual((await fixture.send(POLICY)).body, first.body);
+    const { pg } = pgOf(fixture, { gpfVersion: 2 }, { minCertsPerIPeriod: 21 });
+    await fixture.restart({ pg });
+    assert.deepEqual((await fixture.send(POLICY)).body, first.body);
+    const { err } = fixture.logged.findLast(({ level }) => level === 'warn')?.fields ?? {};
+    assert.match(String(err), /expected certsPerIPeriod of 21 or more, saw 20/);
+  });
+
+  it('is made anew by an RA that has another certificate', async (t) => {
+    const fixture = await start(t);
+    const { scms, raOptions } = fixture;
+    const renewed = createTestScms({ now: NOW, random: systemRandom, raHostname: 'localhost' });
+    // Another PKI altogether: nothing of the old file can be verified any more.
+    const trust = trustOf(renewed);
+    const { pg } = pgOf({ ...fixture, scms: renewed, trust } as RaFixture, {});
+    const identity = {
+      ...raOptions.identity,
+      certificate: renewed.ra.certificate,
+      signer: renewed.ra.signingKey,
+    };
+    const pca = { ...raOptions.pca, certificate: trust.get(renewed.pca.certificate.id)! };
+    await fixture.restart({ trust, identity, pg, pca });
+    const answer = await fixture.send(POLICY);
+    expectFile(answer, 'local_policy_0001_0002.oer');
+    assert.throws(() => openLocalPolicyFile(answer.body, trustOf(scms), { time: NOW }));
+    openLocalPolicyFile(answer.body, trust, { time: NOW });
+    expectFile(await fixture.send(CHAIN), 'local_certificate_chains_01_02.oer');
+  });
+});
+
+async function start(t: TestContext, options: FixtureOptions = {}): Promise<RaFixture> {
+  const fixture = await startRaFixture({ now: NOW, ...options });
+  t.after(() => fixture.close());
+  return fixture;
+}
+
+/** Another PG of the same SCMS, and an RA that gives as many certificates as it demands. */
+function pgOf(
+  { scms, trust, clock, raOptions }: RaFixture,
+  changes: Partial<Parameters<typeof createPolicyGenerator>[0]>,
+  { minCertsPerIPeriod = 20 } = {},
+) {
+  const port = createPolicyGenerator({
+    pg: scms.pg,
+    trust,
+    clock,
+    gpfVersion: 1,
+    gccfVersion: 1,
+    policy: {
+      ...DEFAULT_GLOBAL_POLICY,
+      minCertsPerIPeriod: constantSeries(minCertsPerIPeriod),
+    },
+    chain: chainPartsOf(scms),
+    ...changes,
+  });
+  return {
+    pg: { port, roots: [asCertificate(scms.root.certificate)] },
+    policy: { ...raOptions.policy, certificatesPerPeriod: minCertsPerIPeriod },
+  };
+}
+
+function failingWhile(isDown: () => boolean, pg: PolicyGenerator): PolicyGenerator {
+  const orFail = <T>(answer: () => Promise<T>): Promise<T> =>
+    isDown() ? Promise.reject(new AuthorityUnavailableError('expected the PG')) : answer();
+  return {
+    globalPolicyFile: () => orFail(() => pg.globalPolicyFile()),
+    globalCertificateChainFile: () => orFail(() => pg.globalCertificateChainFile()),
+    signPolicy: (request) => orFail(() => pg.signPolicy(request)),
+  };
+}
+
+function expectFile(answer: Answer, name: string): void {
+  assert.equal(answer.status, 200);
+  assert.equal(answer.headers['content-disposition'], `attachment; filename="${name}"`);
+  assert.equal(answer.headers['content-type'], 'application/octet-stream');
+  assert.equal(answer.headers['content-length'], String(answer.body.length));
+  assert.equal(answer.headers.etag, `"${name}"`);
+  assert.equal(answer.headers['accept-ranges'], 'bytes');
+}
+
+/** The RA looks in the background what is due. */
+function woken(fixture: RaFixture, path: string, isThere: (answer: Answer) => boolean) {
+  return fixture.eventually(async () => {
+    fixture.ra.wake();
+    const answer = await fixture.send(path);
+    return isThere(answer) || undefined;
+  });
+}
+
+function policyIn({ body }: Answer, { trust, clock }: RaFixture) {
+  const time = timeOf(clock);
+  return policyAt(openLocalPolicyFile(body, trust, { time }).policy, time);
+}
+
+function nameIn({ headers }: Answer): string {
+  return /filename="(.*)"$/.exec(String(headers['content-disposition']))?.[1] ?? '';
+}
+
+function idOf({ id }: { readonly id: Uint8Array }): string {
+  return hex(id);
+}
+
+function hex(octets: Uint8Array): string {
+  return Buffer.from(octets).toString('hex');
+}
