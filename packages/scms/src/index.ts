@@ -95,7 +95,12 @@ export {
   type MisbehaviorAuthority,
   type PolicyGenerator,
 } from './port.ts';
-export { RA_EE_ERRORS, type RaEeErrorName } from './ra-ee-error.ts';
+export {
+  RA_EE_ERROR_EXPLANATIONS,
+  RA_EE_ERRORS,
+  type RaEeErrorExplanation,
+  type RaEeErrorName,
+} from './ra-ee-error.ts';
 export { type RequestHash, requestHash } from './request-hash.ts';
 export {
   CrlSsp,

@@ -23,3 +23,80 @@ export const RA_EE_ERRORS = {
 } as const;
 
 export type RaEeErrorName = keyof typeof RA_EE_ERRORS;
+
+export interface RaEeErrorExplanation {
+  /** When the RA refuses so. */
+  readonly when: string;
+  /** What a device, or whoever builds it, does next. */
+  readonly next: string;
+}
+
+const BACK_OFF = 'keep all state and try again later, each time after a longer pause';
+
+/** What each code means, in words: `docs/reference/errors.md` is made from it. */
+export const RA_EE_ERROR_EXPLANATIONS: Readonly<Record<RaEeErrorName, RaEeErrorExplanation>> = {
+  raBlacklisted: {
+    when: 'the enrollment certificate is on the internal blacklist; any signed request',
+    next: 'stop; the operator of the device has to have it enrolled anew',
+  },
+  raRequestForMultipleCerts: {
+    when: 'an application certificate is asked for while the one before has not reached its overlap',
+    next: 'wait until the last hour of the certificate that is held',
+  },
+  raDuplicateRequestReceived: {
+    when: 'the same inner request was acknowledged in another envelope, or the enrollment certificate has a set of keys already',
+    next: 'send the very octets of the first body again to get its acknowledgement, or go on downloading',
+  },
+  raInvalidSignature: {
+    when: 'a provisioning request is not signed, or not by the enrollment certificate in it',
+    next: 'check key, hash input and which octets are signed',
+  },
+  raRequestNotEncrypted: {
+    when: 'a provisioning request came without its encrypted envelope',
+    next: 'encrypt it to the certificate of the RA',
+  },
+  raNoCertFileAvailable: {
+    when: 'the file is not there yet, is there no more, or belongs to another device',
+    next: `${BACK_OFF}; .info says when`,
+  },
+  raAuthenticationFailed: {
+    when: 'a download request is missing, not encrypted to this RA, not of a trusted enrollment certificate, or wrongly signed',
+    next: 'check recipient, certificate and signature; refresh the RA certificate',
+  },
+  raNoPcaCertificateChainFileAvailable: {
+    when: 'the RA has no local certificate chain file',
+    next: 'go on with the one that is held',
+  },
+  raNoInfoFileAvailable: {
+    when: 'no request with this hash is known for this enrollment certificate',
+    next: 'ask for the .info of a request that was acknowledged',
+  },
+  raWrongParameters: {
+    when: 'octets that are no message, a value out of range, a message of another kind, a body or header too long',
+    next: 'correct the message: repeating it changes nothing',
+  },
+  raMoreThanAllowedTries: {
+    when: 'more failures than are allowed (not given yet)',
+    next: BACK_OFF,
+  },
+  raInvalidURL: {
+    when: 'no service of the RA has this path and method, or the file name is none of this service',
+    next: 'correct path, method or file name',
+  },
+  chrysalisTimeOutsideTolerance: {
+    when: 'the time in the request is further from that of the RA than the tolerance',
+    next: 'set the clock, and sign each request when it is sent',
+  },
+  chrysalisDecryptionFailed: {
+    when: 'a provisioning request is encrypted to another certificate, or was changed',
+    next: 'refresh the certificate of the RA and encrypt to it',
+  },
+  chrysalisEnrollmentCertificateRefused: {
+    when: 'the enrollment certificate of a provisioning request is not of an ECA that the RA serves, not valid now, or no enrollment certificate',
+    next: 'check which RA the device belongs to, and whether its certificate has expired',
+  },
+  chrysalisInternalError: {
+    when: 'a fault of the RA, logged under the id that the message names',
+    next: BACK_OFF,
+  },
+};
