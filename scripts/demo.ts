@@ -43,7 +43,7 @@ await step('5. The vehicle checks every certificate in it and reconstructs its k
   ...['ee', 'bootstrap', '--profile', vehicle, '--bundle', bundle],
 ]);
 await step('6. One request over TLS; then every week, opened and verified', [
-  ...['ee', 'run', '--profile', vehicle, '--weeks', String(WEEKS)],
+  ...['ee', 'run', '--once', '--profile', vehicle, '--weeks', String(WEEKS)],
 ]);
 await step('7. What the vehicle has now', ['ee', 'status', '--profile', vehicle]);
 await stop();

@@ -9,18 +9,27 @@ import {
   adoptLocalChainFile,
   constantSeries,
   DEFAULT_GLOBAL_POLICY,
+  IPeriodClock,
   openLocalPolicyFile,
   type PolicyGenerator,
   policyAt,
   RA_EE_ERRORS,
   timeOf,
 } from '@chrysalis/scms';
-import { trustOf } from './support/device.ts';
+import { unzipSync } from 'fflate';
+import {
+  createDevice,
+  downloadReq,
+  pseudonymRequest,
+  securedBy,
+  trustOf,
+} from './support/device.ts';
 import type { Answer } from './support/https-client.ts';
 import { type FixtureOptions, type RaFixture, startRaFixture } from './support/ra-fixture.ts';
 
 const CHAIN = '/download/local-certificate-chain';
 const POLICY = '/download/policy/local';
+const PROVISION = '/provision-pseudonym-certificate-batch';
 const NOW = time32FromUnix(Date.UTC(2026, 10, 21, 12));
 const HOUR_SEC = 3600;
 
@@ -179,6 +188,22 @@ describe('the policy file', () => {
     await woken(fixture, POLICY, (answer) => nameIn(answer) === 'local_policy_001A_0002.oer');
   });
 
+  it('governs the RA where its operator says nothing', async (t) => {
+    const fixture = await start(t, { policy: { weeksAhead: 1 } });
+    const { shuffleInitial, weeksAhead } = fixture.raOptions.policy;
+    const own = { shuffleInitial, weeksAhead };
+    const { pg } = pgOf(fixture, {}, { minCertsPerIPeriod: 23 });
+    await fixture.restart({ pg, policy: own });
+    const published = await fixture.send(POLICY);
+    assert.equal(policyIn(published, fixture).certsPerIPeriod, 23);
+    assert.equal(await certificatesOfNewDevice(fixture), 23);
+
+    // With the PG away, the policy of the last run.
+    const port = failingWhile(() => true, pg.port);
+    await fixture.restart({ pg: { ...pg, port }, policy: own });
+    assert.equal(await certificatesOfNewDevice(fixture), 23);
+  });
+
   it('is not replaced by one of a stranger, nor by one that the RA itself undercuts', async (t) => {
     const fixture = await start(t);
     const first = await fixture.send(POLICY);
@@ -262,6 +287,25 @@ function expectFile(answer: Answer, name: string): void {
   assert.equal(answer.headers['content-length'], String(answer.body.length));
   assert.equal(answer.headers.etag, `"${name}"`);
   assert.equal(answer.headers['accept-ranges'], 'bytes');
+}
+
+/** How many a device finds in its first batch. */
+async function certificatesOfNewDevice(fixture: RaFixture): Promise<number> {
+  const { scms, clock } = fixture;
+  const now = timeOf(clock);
+  const device = createDevice(scms, systemRandom, now);
+  const ra = scms.ra.certificate;
+  const body = securedBy(device, pseudonymRequest(device, now), ra, systemRandom);
+  const ack = await fixture.send(PROVISION, { method: 'POST', body });
+  assert.equal(ack.status, 200);
+  const i = new IPeriodClock().at(now).toString(16).toUpperCase();
+  const name = `${Buffer.from(ack.body.subarray(12, 20)).toString('hex')}_${i}.zip`;
+  const batch = await fixture.eventually(async () => {
+    const headers = downloadReq(device, name, now, ra, systemRandom);
+    const answer = await fixture.send('/download/batch', { headers });
+    return answer.status === 200 ? answer.body : undefined;
+  });
+  return Object.keys(unzipSync(batch)).length;
 }
 
 /** The RA looks in the background what is due. */

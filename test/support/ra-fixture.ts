@@ -8,7 +8,9 @@ import {
   createTestScms,
   createX509Root,
   hostnameOf,
+  type InProcessMisbehaviorAuthority,
   issueX509ServerCertificate,
+  openMisbehaviorAuthority,
   openPseudonymAuthority,
   type TestScms,
 } from '@chrysalis/authorities';
@@ -25,6 +27,7 @@ import {
   RA_MIGRATIONS,
   type RaOptions,
   type RaSchema,
+  type RaSettings,
   type RegistrationAuthority,
   startRegistrationAuthority,
 } from '@chrysalis/ra';
@@ -34,6 +37,7 @@ import {
   DEFAULT_GLOBAL_POLICY,
   IPeriodClock,
   type LinkageAuthority,
+  type MisbehaviorAuthority,
   type PolicyGenerator,
 } from '@chrysalis/scms';
 import { createMemoryObjectStore, openDatabase } from '@chrysalis/store';
@@ -56,10 +60,11 @@ export interface RaFixture {
   /** What it was started with. */
   readonly raOptions: RaOptions;
   /** Another RA on the same stores, in place of this one. */
-  restart(changes?: Partial<RaOptions>): Promise<void>;
+  restart(changes?: Partial<RaSettings>): Promise<void>;
   readonly steps: string[];
   readonly logged: LogLine[];
   readonly pca: Awaited<ReturnType<typeof openPseudonymAuthority>>;
+  readonly ma: InProcessMisbehaviorAuthority;
   /** PEM of the X.509 root. */
   readonly ca: string;
   send(path: string, sending?: Sending): Promise<Answer>;
@@ -79,6 +84,8 @@ export interface FixtureOptions {
   readonly wrapPca?: (pca: CertificateAuthority) => CertificateAuthority;
   readonly wrapLa?: (la: LinkageAuthority) => LinkageAuthority;
   readonly wrapPg?: (pg: PolicyGenerator) => PolicyGenerator;
+  readonly wrapMa?: (ma: MisbehaviorAuthority) => MisbehaviorAuthority;
+  readonly reports?: RaOptions['reports'];
 }
 
 /** An RA with a complete test SCMS behind it, in this process, on a free port, with a clock that tests set. */
@@ -142,6 +149,12 @@ export async function startRaFixture(options: FixtureOptions = {}): Promise<RaFi
     shuffleInitial: 'immediate',
     ...options.policy,
   };
+  const ma = await openMisbehaviorAuthority({
+    ma: scms.ma,
+    trust,
+    clock,
+    databaseUrl: `sqlite:${join(directory, 'ma.db')}`,
+  });
   const pg = createPolicyGenerator({
     pg: scms.pg,
     trust,
@@ -174,6 +187,11 @@ export async function startRaFixture(options: FixtureOptions = {}): Promise<RaFi
       port: (options.wrapPg ?? ((port) => port))(pg),
       roots: [asCertificate(scms.root.certificate)],
     },
+    ma: {
+      port: (options.wrapMa ?? ((port) => port))(ma),
+      certificate: scms.ma.certificate,
+    },
+    ...(options.reports && { reports: options.reports }),
     database,
     objects: createMemoryObjectStore(),
     dropGraceMs: options.dropGraceMs ?? 0,
@@ -212,6 +230,7 @@ export async function startRaFixture(options: FixtureOptions = {}): Promise<RaFi
     steps,
     logged,
     pca,
+    ma,
     ca: x509Root.certificatePem,
     send: (path, sending) =>
       send(`https://localhost:${ra.port}${path}`, x509Root.certificatePem, sending),
@@ -230,6 +249,7 @@ export async function startRaFixture(options: FixtureOptions = {}): Promise<RaFi
       await ra.close();
       await database.close();
       await pca.close();
+      await ma.close();
       await rm(directory, { recursive: true });
     },
   };

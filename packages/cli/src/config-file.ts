@@ -71,18 +71,39 @@ mode = "in-process"
 certificate = "authorities/la2/certificate.oer"
 hostname = ${quote(la2Hostname)}
 
+# The makers of policy, of misbehavior decisions and of CRLs. Without [pg] devices find no policy file and no
+# certificate chain file, without [ma] their reports are refused, without [crl] there is no CRL store.
+[pg]
+# \`chrysalis policy\` shows and changes what it says.
+mode = "in-process"
+
+[ma]
+mode = "in-process"
+# Reports are taken from anybody, for they are encrypted to the MA: so many in a minute, from all together.
+reports-per-minute = 1000
+# They go to the MA when this many wait, or the oldest has waited this long, in an order that tells nothing.
+pool-threshold = 10000
+pool-max-age-hours = 24
+
+[crl]
+mode = "in-process"
+# CAMP's port of the CRL store. 0 takes one that is free, and so does port 0 of the RA.
+port = 8894
+
 [certificates]
+# What stands here comes before the policy of the PG; what is missing follows it, also when it changes. The PG's
+# minima bind all the same: below them there is no policy file.
 # Pseudonym certificates of a device in each i-period, all valid at once. CAMP's minimum is 20.
-per-period = 20
+# per-period = 20
 # How many i-periods are kept ready, the current one included. 156 are CAMP's three years.
 weeks-ahead = ${weeksAhead}
 
 [shuffle]
 # Requests of many devices are mixed before they go to the PCA, so that it cannot tell which belong to one device:
 # they leave when this many wait,
-threshold = 1000
-# or when the oldest has waited this long.
-max-age-hours = 48
+# threshold = 1000
+# or when the oldest has waited this long. Both are the policy's when they are missing.
+# max-age-hours = 48
 # The first certificates of a new device. "pooled": as all others. "immediate": at once, which shows the PCA that
 # they belong to one device. FOR DEVELOPMENT AND TEST ONLY: set it to "pooled" for production.
 initial = "immediate"

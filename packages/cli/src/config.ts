@@ -48,19 +48,43 @@ const Schema = z.strictObject({
   pca: peer,
   la1: peer,
   la2: peer,
+  // Without the next three there are no policy and chain files, no misbehavior reports, no CRL store.
+  pg: z.strictObject({ mode: z.literal('in-process') }).optional(),
+  ma: z
+    .strictObject({
+      mode: z.literal('in-process'),
+      'reports-per-minute': z.int().min(1).max(100_000).default(1000),
+      // CAMP's proof of concept. More than the RA keeps would never be reached.
+      'pool-threshold': z.int().min(1).max(100_000).default(10_000),
+      'pool-max-age-hours': z
+        .int()
+        .min(1)
+        .max(24 * 365)
+        .default(24),
+    })
+    .optional(),
+  crl: z
+    .strictObject({
+      mode: z.literal('in-process'),
+      // CAMP's port of the CRL store.
+      port: z.int().min(0).max(65_535).default(8894),
+    })
+    .optional(),
   certificates: z.strictObject({
-    // jMax of la-ra.asn has eight bits; 20 is CAMP's minimum per week.
-    'per-period': z.int().min(1).max(255).default(20),
-    // Three years; ten are the outmost that any certificate of a PCA lasts.
-    'weeks-ahead': z.int().min(1).max(520).default(156),
+    // The policy's when missing. jMax of la-ra.asn has eight bits.
+    'per-period': z.int().min(1).max(255).optional(),
+    // The policy's when missing. Ten years are the outmost that any certificate of a PCA lasts.
+    'weeks-ahead': z.int().min(1).max(520).optional(),
   }),
   shuffle: z.strictObject({
-    threshold: z.int().min(1).max(1_000_000).default(1000),
+    // The policy's when missing.
+    threshold: z.int().min(1).max(1_000_000).optional(),
+    // The policy's when missing.
     'max-age-hours': z
       .int()
       .min(1)
       .max(24 * 365)
-      .default(48),
+      .optional(),
     initial: z.enum(['immediate', 'pooled']).default('pooled'),
   }),
   iperiod: z.strictObject({

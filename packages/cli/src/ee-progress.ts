@@ -1,4 +1,4 @@
-import type { EeErrorCode, Progress } from '@chrysalis/ee';
+import type { CertificateKind, EeErrorCode, Progress } from '@chrysalis/ee';
 import { formatTime32 } from '@chrysalis/ieee1609dot2';
 import { formatHex } from '@chrysalis/scms';
 import type { TextOutput } from './context.ts';
@@ -28,27 +28,41 @@ export class ProgressLines {
 
 function lineOf(progress: Progress): string {
   switch (progress.type) {
+    case 'resumed':
+      return `${progress.kind}: taking up the request of an earlier contact`;
     case 'prepared':
-      return progress.resumed
-        ? `taking up request ${formatHex(progress.requestHash)}`
-        : `request ${formatHex(progress.requestHash)}: keys and body are on disk`;
-    case 'renewed':
-      return `refused, perhaps as too old: the same keys in request ${formatHex(progress.requestHash)}`;
+      return `${progress.kind} request ${formatHex(progress.requestHash)}: keys and body are on disk`;
     case 'acknowledged':
-      return `acknowledged: first batch at ${formatTime32(progress.certDLTime)}`;
+      return `acknowledged: first file at ${formatTime32(progress.certDLTime)}`;
     case 'waiting':
       return `waiting until ${formatTime32(progress.until)}, ${seconds(progress.remainingMs)} s`;
     case 'retry':
       return `${progress.reason.message}; again in ${seconds(progress.pauseMs)} s`;
     case 'downloaded':
-      return `batch ${hex(progress.i)}: ${progress.octets} octets`;
+      return `${nameOf(progress)}: ${progress.octets} octets`;
     case 'opened':
+      if (progress.expected !== undefined && progress.certificates < progress.expected) {
+        const { certificates, failures, expected } = progress;
+        const reason = failures === 0 ? 'all verified' : `${failures} did not open`;
+        return `${nameOf(progress)}: ${certificates} certificates, ${reason}; the policy promises ${expected}`;
+      }
       return progress.failures === 0
-        ? `batch ${hex(progress.i)}: ${progress.certificates} certificates, all verified`
-        : `batch ${hex(progress.i)}: ${progress.certificates} certificates, ${progress.failures} did not open`;
+        ? `${nameOf(progress)}: ${progress.certificates} certificates, all verified`
+        : `${nameOf(progress)}: ${progress.certificates} certificates, ${progress.failures} did not open`;
     case 'end':
-      return `batch ${hex(progress.i)}: the RA has none yet`;
+      return `${nameOf(progress)}: the RA has none yet`;
+    case 'file':
+      return `${FILES[progress.which]}: ${progress.answer}${progress.name === undefined ? '' : ` ${progress.name}`}`;
+    case 'file-refused':
+      return `${FILES[progress.which]} not followed: ${progress.reason.message}`;
   }
+}
+
+const FILES = { policy: 'policy file', chains: 'chain file', crl: 'CRLs' } as const;
+
+/** Pseudonym batches are called so, as before there were others. */
+function nameOf({ kind, i }: { kind: CertificateKind; i: number }): string {
+  return `${kind === 'pseudonym' ? 'batch' : kind} ${hex(i)}`;
 }
 
 /** What a user can do about an error of the SDK. */
@@ -68,6 +82,7 @@ const HINTS: Partial<Record<EeErrorCode, string>> = {
   interrupted: 'the profile has kept what was done; run the same command again',
   timeout: 'the profile has kept what was done; run the same command again',
   refused: 'the profile has kept what was done; try later, and check the clock of this machine',
+  revoked: 'the device has to be bootstrapped anew, by whoever enrolled it',
   'invalid-ack': 'the keys are kept; this may not be the RA of the bundle',
 };
 

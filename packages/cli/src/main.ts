@@ -8,6 +8,7 @@ import { addEeCommands } from './ee.ts';
 import { addEnrollCommand } from './enroll.ts';
 import { addInitCommand } from './init.ts';
 import { addInspectCommand } from './inspect.ts';
+import { addPolicyCommands } from './policy.ts';
 import { addServeCommand } from './serve.ts';
 
 const EXIT_OK = 0;
@@ -69,6 +70,7 @@ Results go to standard output, everything else to standard error. Exit status: 0
   addEnrollCommand(program, context);
   addEeCommands(program, context);
   addInspectCommand(program, context);
+  addPolicyCommands(program, context);
   return program;
 }
 

@@ -26,17 +26,26 @@ import {
 import {
   type Log,
   type Peer,
+  type PolicySource,
   RA_MIGRATIONS,
-  type RaOptions,
   type RaSchema,
+  type RaSettings,
+  startCrlStore,
   startRegistrationAuthority,
 } from '@chrysalis/ra';
-import { IPeriodClock, type LinkageAuthority, timeOf } from '@chrysalis/scms';
+import { IPeriodClock, type LinkageAuthority, policyAt, timeOf } from '@chrysalis/scms';
 import { openDatabase, openDirectoryObjectStore } from '@chrysalis/store';
 import { type Command, Option } from 'commander';
 import { type ChrysalisConfig, loadConfig, publicUrlOf } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
+import {
+  type InProcessOptions,
+  openCrlSource,
+  openPolicyGenerator,
+  openReportSink,
+} from './in-process.ts';
 import { createLog, LOG_LEVELS, type LogLevel } from './log.ts';
+import { readPolicyState } from './pg-state.ts';
 
 interface ServeOptions {
   readonly dir: string;
@@ -60,7 +69,7 @@ export function addServeCommand(program: Command, context: CliContext): void {
     .addHelpText(
       'after',
       `
-Prints the URL when it answers. Logs are lines of JSON, or short lines at a terminal.
+Prints its URLs when it answers. Logs are lines of JSON, or short lines at a terminal.
 
 Examples:
   chrysalis serve
@@ -75,13 +84,32 @@ async function serve(context: CliContext, options: ServeOptions): Promise<void> 
   const config = await loadConfig(options.dir);
   const log = createLog(context.stderr, options.logLevel);
   await using resources = new AsyncDisposableStack();
-  const ra = await startRegistrationAuthority(
-    await assemble(config, options.dir, context, log, resources),
-  );
+  const settings = await assemble(config, options.dir, context, log, resources);
+  const ra = await startRegistrationAuthority(settings);
   resources.defer(() => ra.close());
-  context.stdout.write(options.json ? `${JSON.stringify({ url: ra.url })}\n` : `RA: ${ra.url}\n`);
+  const surroundings = { directory: options.dir, trust: settings.trust, clock: context.clock, log };
+  const crlUrl = await serveCrls(config, settings, surroundings, resources);
+  const result = { url: ra.url, ...(crlUrl !== undefined && { crlUrl }) };
+  const text = `RA: ${ra.url}\n${crlUrl === undefined ? '' : `CRL store: ${crlUrl}\n`}`;
+  context.stdout.write(options.json ? `${JSON.stringify(result)}\n` : text);
   await aborted(context.signal);
   log.info({}, 'stopping');
+}
+
+/** The CRL store on its own port; its URL, or undefined when there is none. */
+async function serveCrls(
+  config: ChrysalisConfig,
+  settings: RaSettings,
+  surroundings: InProcessOptions,
+  resources: AsyncDisposableStack,
+): Promise<string | undefined> {
+  if (config.crl === undefined) return undefined;
+  const newest = await openCrlSource(surroundings);
+  const port = config.ra.port === 0 ? 0 : config.crl.port;
+  const listen = { ...settings.listen, port };
+  const store = await startCrlStore({ ...settings, listen, newest });
+  resources.defer(() => store.close());
+  return `https://${config.ra.host}:${store.port}`;
 }
 
 /** Opens and checks everything that the configuration names. What is opened is closed with `resources`. */
@@ -91,7 +119,7 @@ async function assemble(
   context: CliContext,
   log: Log,
   resources: AsyncDisposableStack,
-): Promise<RaOptions> {
+): Promise<RaSettings> {
   const { clock, random } = context;
   const trust = await loadTrust(config);
   const identity = await loadIdentity(config, trust, log);
@@ -111,6 +139,8 @@ async function assemble(
   const database = await openDatabase<RaSchema>(config.store.url, RA_MIGRATIONS);
   resources.defer(() => database.close());
   const publicUrl = publicUrlOf(config);
+  const surroundings = { directory, trust, clock, log };
+  const { certificates, shuffle } = config;
   return {
     identity,
     listen: { address: config.ra.listen, port: config.ra.port },
@@ -122,14 +152,27 @@ async function assemble(
     trust,
     ecas,
     ...peers,
+    ...(config.pg && { pg: await openPolicySource(config, surroundings) }),
+    ...(config.ma && {
+      ma: await openReportSink(surroundings, resources),
+      reports: {
+        perMinute: config.ma.reportsPerMinute,
+        poolThreshold: config.ma.poolThreshold,
+        poolMaxAgeSec: config.ma.poolMaxAgeHours * SECONDS_PER_HOUR,
+      },
+    }),
     database,
     objects: await openDirectoryObjectStore(config.objects.url.slice('file:'.length)),
     policy: {
-      certificatesPerPeriod: config.certificates.perPeriod,
-      weeksAhead: config.certificates.weeksAhead,
-      shuffleThreshold: config.shuffle.threshold,
-      shuffleMaxAgeSec: config.shuffle.maxAgeHours * SECONDS_PER_HOUR,
-      shuffleInitial: config.shuffle.initial,
+      ...(certificates.perPeriod !== undefined && {
+        certificatesPerPeriod: certificates.perPeriod,
+      }),
+      ...(certificates.weeksAhead !== undefined && { weeksAhead: certificates.weeksAhead }),
+      ...(shuffle.threshold !== undefined && { shuffleThreshold: shuffle.threshold }),
+      ...(shuffle.maxAgeHours !== undefined && {
+        shuffleMaxAgeSec: shuffle.maxAgeHours * SECONDS_PER_HOUR,
+      }),
+      shuffleInitial: shuffle.initial,
     },
     iPeriod,
     toleranceSec: config.ra.clientSignatureTtlSec,
@@ -156,6 +199,22 @@ async function assemble(
   }
 }
 
+/** The PG. Its policy may say what it likes of i-periods: their length is fixed from the first certificate on. */
+async function openPolicySource(
+  { trust, iperiod }: ChrysalisConfig,
+  surroundings: InProcessOptions,
+): Promise<PolicySource> {
+  const { directory, clock, log } = surroundings;
+  const { policy } = await readPolicyState(directory);
+  const { iPeriodSec } = policyAt({ global: policy }, timeOf(clock));
+  if (iPeriodSec !== iperiod.lengthSec) {
+    const seen = { policySec: iPeriodSec, configuredSec: iperiod.lengthSec };
+    log.warn(seen, 'the policy has i-periods of another length; those of iperiod.length-sec count');
+  }
+  const roots = trust.roots.map(async (file) => asCertificate(await readCertificateFile(file)));
+  return { port: await openPolicyGenerator(surroundings), roots: await Promise.all(roots) };
+}
+
 async function loadTrust(config: ChrysalisConfig): Promise<TrustStore> {
   const read = async (file: string) => asCertificate(await readCertificateFile(file));
   const trust = new TrustStore(await Promise.all(config.trust.roots.map(read)));
@@ -168,7 +227,7 @@ async function loadIdentity(
   config: ChrysalisConfig,
   trust: TrustStore,
   log: Log,
-): Promise<RaOptions['identity']> {
+): Promise<RaSettings['identity']> {
   const { ra } = config;
   const certificate: HashedCertificate = await readCertificateFile(ra.certificate);
   const signer = await readPrivateKeyFile(ra.signingKey);

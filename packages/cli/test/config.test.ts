@@ -73,8 +73,20 @@ describe('chrysalis.toml', () => {
       dialect: 'auto',
     });
     assert.deepEqual(Object.keys(written.ra), Object.keys(defaults.ra));
-    assert.deepEqual(written.certificates, { perPeriod: 20, weeksAhead: 4 });
-    assert.deepEqual(written.shuffle, { threshold: 1000, maxAgeHours: 48, initial: 'immediate' });
+    // What is not named follows the policy.
+    assert.deepEqual(written.certificates, { weeksAhead: 4 });
+    assert.deepEqual(written.shuffle, { initial: 'immediate' });
+    assert.deepEqual(written.pg, { mode: 'in-process' });
+    assert.deepEqual(written.ma, {
+      mode: 'in-process',
+      reportsPerMinute: 1000,
+      poolThreshold: 10_000,
+      poolMaxAgeHours: 24,
+    });
+    assert.deepEqual(written.crl, { mode: 'in-process', port: 8894 });
+    const { mode } = written.ma;
+    const bare = parseConfig(stringify({ ...LEAST, ma: { mode }, crl: { mode } }), '/state');
+    assert.deepEqual([bare.ma, bare.crl], [written.ma, written.crl]);
     assert.deepEqual(written.iperiod, { epoch: 347_619_603, lengthSec: 604_800 });
     assert.equal(written.store.url, 'sqlite:/state/ra/chrysalis.db');
     assert.equal(written.objects.url, 'file:/state/ra/objects');
@@ -83,8 +95,9 @@ describe('chrysalis.toml', () => {
 
   it('shuffles everything unless told otherwise', () => {
     const config = parseConfig(stringify(LEAST), '/state');
-    assert.deepEqual(config.shuffle, { threshold: 1000, maxAgeHours: 48, initial: 'pooled' });
-    assert.equal(config.certificates.weeksAhead, 156);
+    assert.deepEqual(config.shuffle, { initial: 'pooled' });
+    assert.deepEqual(config.certificates, {});
+    assert.deepEqual([config.pg, config.ma, config.crl], [undefined, undefined, undefined]);
     assert.equal(config.ra.dialect, 'auto');
   });
 

@@ -21,13 +21,22 @@ before(async () => {
 });
 
 /** A command line in this process, with its own clock and streams. */
-function commandLine(clock: TestClock, signal = new AbortController().signal) {
+function commandLine(
+  clock: TestClock,
+  signal = new AbortController().signal,
+  onStderr: (text: string) => void = () => {},
+) {
   return async (...argv: string[]) => {
     let stdout = '';
     let stderr = '';
     const context: CliContext = {
       stdout: { write: (text) => (stdout += text) },
-      stderr: { write: (text) => (stderr += text) },
+      stderr: {
+        write(text) {
+          stderr += text;
+          onStderr(text);
+        },
+      },
       stdin: (async function* () {})(),
       env: {},
       clock,
@@ -46,14 +55,14 @@ function commandLine(clock: TestClock, signal = new AbortController().signal) {
   };
 }
 
-async function enrolledCommandLine(t: TestContext) {
+async function enrolledCommandLine(t: TestContext, ...settings: string[]) {
   const clock = clockAtNow();
   const ee = commandLine(clock);
   const folder = await temporaryDirectory(t);
   const profile = join(folder, 'obu');
   const ra = new MockRa(SCMS, clock, { periods: 2 });
   const { url } = await serveHttps(t, server, listenerOf(ra));
-  const { stdout } = await ee('bootstrap', '--new', '--profile', profile);
+  const { stdout } = await ee('bootstrap', '--new', '--profile', profile, ...settings);
   const request = new Uint8Array(await readFile(stdout.trim()));
   const bundle = join(folder, 'bundle');
   const files = enroll(SCMS, request, { raUrl: url.href, x509Root: root.certificatePem });
@@ -72,13 +81,19 @@ async function enrolledCommandLine(t: TestContext) {
 describe('chrysalis ee', () => {
   it('brings a device to its certificates in one run, and the next run only looks for more', async (t) => {
     const { ra, here } = await enrolledCommandLine(t);
-    const first = await here('run');
+    const first = await here('run', '--once');
     assert.equal(first.error, undefined);
-    assert.match(first.stdout, /^batches: 2\ncertificates: 6\nnext batch: 20..-.*Z\n$/);
-    assert.match(first.stderr, /chrysalis: request [0-9A-F]{16}: keys and body are on disk\n/);
+    assert.match(
+      first.stdout,
+      /^policy: not-offered\nchains: not-offered\ncrl: not-offered\npseudonym: 2 new batches, 6 certificates, next 20..-.*Z\n$/,
+    );
+    assert.match(
+      first.stderr,
+      /chrysalis: pseudonym request [0-9A-F]{16}: keys and body are on disk\n/,
+    );
     assert.match(first.stderr, /chrysalis: batch 26B: 3 certificates, all verified\n/);
-    const second = await here('run', '--json');
-    assert.deepEqual(JSON.parse(second.stdout).batches, []);
+    const second = await here('topup', '--json');
+    assert.deepEqual(JSON.parse(second.stdout).supplies[0].batches, []);
     assert.equal(ra.keySets, 1);
   });
 
@@ -91,7 +106,7 @@ describe('chrysalis ee', () => {
     assert.equal(
       again.stdout,
       `request hash: ${requestHash}\nready: ${formatTime32(NOW)}\n` +
-        'at: https://localhost:8892/download/batch\n',
+        'at: https://localhost:8892\n',
     );
     const one = await here('download', '--i', '26c', '--json');
     const { batches } = JSON.parse(one.stdout);
@@ -100,16 +115,17 @@ describe('chrysalis ee', () => {
     assert.equal((await here('download', '--weeks', '2')).stdout, 'batches: 1\ncertificates: 3\n');
     assert.match((await here('info')).stdout, /^next batch: 20/);
     const status = JSON.parse((await here('status', '--json')).stdout);
-    assert.equal(status.request, 'acknowledged');
-    assert.equal(status.requestHash, requestHash);
+    const [supply] = status.supplies;
+    assert.equal(supply.request, 'acknowledged');
+    assert.equal(supply.requestHash, requestHash);
     assert.deepEqual(
-      status.batches.map(({ i, use }: { i: string; use: string }) => [i, use]),
+      supply.batches.map(({ i, use }: { i: string; use: string }) => [i, use]),
       [
         ['26B', 'current'],
         ['26C', 'future'],
       ],
     );
-    assert.match((await here('status')).stdout, /periods: 26B to 26C, 2 batches\n/);
+    assert.match((await here('status')).stdout, / {2}periods: 26B to 26C, 2 batches\n/);
     clock.unixMs += 1;
   });
 
@@ -148,7 +164,10 @@ describe('chrysalis ee', () => {
     await ee('bootstrap', '--new', '--profile', fresh);
     await expectHint(/chrysalis enroll/, 'run', '--profile', fresh);
     const { stdout } = await ee('status', '--profile', fresh);
-    assert.equal(stdout, 'bootstrap: requested\nrequest: none\ncertificates: 0\n');
+    assert.equal(
+      stdout,
+      'bootstrap: requested\ndevice: obe, requests in 1.2.2\npseudonym request: none\n  certificates: 0\n',
+    );
     const lock = await lockProfile(fresh);
     await expectHint(/wait for it/, 'run', '--profile', fresh);
     await lock.release();
@@ -162,10 +181,83 @@ describe('chrysalis ee', () => {
       ['download', '--i', 'xyz'],
       ['bootstrap', '--new', '--psid', 'BSM'],
       ['bootstrap', '--new', '--years', '-1'],
+      ['bootstrap', '--new', '--kind', 'bus'],
+      ['request', '--certificates', 'driving'],
+      ['request', '--start', 'tomorrow'],
+      ['topup', '--dialect', '1.2.3'],
     ]) {
       const { error } = await ee(...argv);
       assert.equal((error as { code?: string }).code, 'commander.invalidArgument', argv.join(' '));
     }
+  });
+
+  it('keeps a vehicle in identification certificates besides', async (t) => {
+    const { ra, here } = await enrolledCommandLine(t, '--identification', '--dialect', '1.2.4');
+    const first = await here('topup');
+    assert.equal(first.error, undefined);
+    assert.match(first.stdout, /identification: 2 new batches, 2 certificates, next 20/);
+    assert.deepEqual(
+      ra.asked.map((request) => request.type),
+      ['pseudonym', 'identification'],
+    );
+    assert('region' in ra.asked[1]!);
+    const again = JSON.parse((await here('topup', '--json')).stdout);
+    assert.deepEqual(
+      again.supplies.map(({ batches }: { batches: unknown[] }) => batches),
+      [[], []],
+    );
+    assert.match(
+      (await here('status')).stdout,
+      /identification request: ack.*\n.*\n.* 2\n {2}files: 0 to 1/,
+    );
+  });
+
+  it('keeps a roadside unit in application certificates, week after week', async (t) => {
+    const { ra, here, clock } = await enrolledCommandLine(t, '--kind', 'rse');
+    for (let week = 0; week < 3; week += 1) {
+      const { stdout, error } = await here('topup');
+      assert.equal(error, undefined);
+      assert.match(stdout, /application: 1 new batches, 1 certificates, next 20/);
+      assert.match((await here('topup')).stdout, /application: 0 new batches/);
+      assert.equal(ra.keySets, week + 1);
+      clock.unixMs += 168 * 3_600_000;
+    }
+    assert.equal(new Set(ra.filesAsked).size, ra.filesAsked.length);
+    const status = JSON.parse((await here('status', '--json')).stdout);
+    assert.deepEqual(
+      status.supplies.map(({ certificates }: { certificates: string }) => certificates),
+      ['application'],
+    );
+    assert.equal(status.supplies[0].batches.length, 3);
+    const { error } = await here('info');
+    assert.match((error as CliError).message, /saw application/);
+  });
+
+  it('follows the RA to another place, for good or for once', async (t) => {
+    const { ra, ee, profile } = await enrolledCommandLine(t);
+    const moved = await serveHttps(t, server, listenerOf(ra));
+    const { stdout } = await ee('set-ra', moved.url.href, '--profile', profile);
+    assert.equal(stdout, `ra: ${moved.url.href}\n`);
+    assert.equal((await ee('topup', '--profile', profile)).error, undefined);
+    assert(moved.requests.length > 4);
+    assert.match((await ee('status', '--profile', profile)).stdout, new RegExp(moved.url.host));
+    await ee('set-ra', 'bundle', '--profile', profile);
+    const { stdout: status } = await ee('status', '--profile', profile);
+    assert(!status.includes(moved.url.host));
+    const wrong = await ee('set-ra', 'http://ra.test', '--profile', profile);
+    assert(wrong.error instanceof CliError);
+  });
+
+  it('stays until it is stopped, with the profile free between two contacts', async (t) => {
+    const { profile, clock, url } = await enrolledCommandLine(t);
+    const controller = new AbortController();
+    const running = commandLine(clock, controller.signal, (text) => {
+      if (text.includes('next contact at 20')) controller.abort();
+    })('run', '--profile', profile, '--ra', url.href);
+    const { error, stdout } = await running;
+    assert.match(stdout, /pseudonym: 2 new batches/);
+    assert.equal((error as Error).name, 'AbortError');
+    await (await lockProfile(profile)).release();
   });
 
   it('says so when the RA is another, and sends nothing', async (t) => {
@@ -183,7 +275,8 @@ describe('chrysalis ee', () => {
 
   it('stops on Ctrl-C with the error of the signal', async (t) => {
     const { ra, profile, clock, url } = await enrolledCommandLine(t);
-    ra.script.push({ status: 500 });
+    // The policy and the chain file, and then the request.
+    ra.script.push(undefined, undefined, { status: 500 });
     const controller = new AbortController();
     const running = commandLine(clock, controller.signal)(
       'run',
@@ -196,7 +289,7 @@ describe('chrysalis ee', () => {
     const { error } = await running;
     assert.equal((error as Error).name, 'AbortError');
     const storage = await DirectoryStorage.open(profile);
-    assert.equal((await new Profile(storage).provisioning())?.bodies.length, 1);
+    assert.equal((await new Profile(storage).provisioning('pseudonym'))?.bodies.length, 1);
     await (await lockProfile(storage.path)).release();
   });
 });

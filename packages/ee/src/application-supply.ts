@@ -1,7 +1,6 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import type { Acknowledgement } from './acknowledgement.ts';
 import { type CertificateFolder, validityOf } from './certificate-folder.ts';
-import type { DevicePolicy } from './device-policy.ts';
 import { EeError } from './error.ts';
 import { openAndKeep } from './open-and-keep.ts';
 import { type OpenedBatch, openApplication } from './open-batch.ts';
@@ -27,13 +26,11 @@ interface NumberedRequest {
 export class ApplicationSupply {
   readonly #profile: Profile;
   readonly #session: RaSession;
-  readonly #policy: DevicePolicy;
   readonly #folder: CertificateFolder;
 
-  constructor(profile: Profile, session: RaSession, policy: DevicePolicy) {
+  constructor(profile: Profile, session: RaSession) {
     this.#profile = profile;
     this.#session = session;
-    this.#policy = policy;
     this.#folder = profile.certificates('application');
   }
 
@@ -66,11 +63,14 @@ export class ApplicationSupply {
     if (last === undefined) return 0;
     const opened = await this.#folder.opened(last.number);
     const validity = opened && validityOf(opened);
-    const { rseOverlapSec, rseValiditySec } = this.#policy;
-    if (validity !== undefined) return validity.end - rseOverlapSec;
+    const { rseApplicationCertOverlapSec: overlapSec, rseApplicationCertValiditySec: validitySec } =
+      this.#session.policy;
+    if (validity !== undefined) return validity.end - overlapSec;
     // A certificate that has not come by the time when it would be over will not come.
     const { acknowledged } = last.state;
-    return acknowledged === undefined ? Infinity : acknowledged.certDLTime + rseValiditySec;
+    return acknowledged === undefined
+      ? Infinity
+      : acknowledged.certDLTime + validitySec + overlapSec;
   }
 
   /** Fetches and opens the certificate of the present request, unless it is there. */
@@ -82,7 +82,7 @@ export class ApplicationSupply {
     const { acknowledged } = state;
     const zip =
       stored ?? (await this.#session.fetchZip('application', i, acknowledged, this.#folder, true));
-    const { trust } = this.#session.enrollment;
+    const { trust } = this.#session;
     const options = { i, keys: state.keys, trust, time: this.#session.now() };
     const opened = await openAndKeep({
       kind: 'application',

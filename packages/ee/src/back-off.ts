@@ -67,6 +67,7 @@ export async function withBackOff<T>(
  * Waits for a time of the clock.
  *
  * @param until Unix milliseconds
+ * @param pollMs how often the clock is looked at
  * @param onWait called before each pause with what is left
  * @throws EeError `aborted`
  */
@@ -76,11 +77,12 @@ export async function waitUntil(
   sleep: Sleep,
   signal?: AbortSignal,
   onWait?: (remainingMs: number) => void,
+  pollMs = POLL_MS,
 ): Promise<void> {
   for (;;) {
     const remainingMs = until - clock.now();
     if (remainingMs <= 0) return;
     onWait?.(remainingMs);
-    await sleep(Math.min(remainingMs, POLL_MS), signal);
+    await sleep(Math.min(remainingMs, pollMs), signal);
   }
 }

@@ -58,7 +58,7 @@ export class ButterflySupply {
   async download(selection: DownloadSelection): Promise<OpenedBatch[]> {
     const state = await this.#acknowledged();
     const first = selection.i ?? (await this.#first());
-    const count = selection.i === undefined ? (selection.count ?? MAX_FILES) : 1;
+    const count = selection.i === undefined ? (selection.count ?? this.#supply()) : 1;
     const batches: OpenedBatch[] = [];
     let hasJumped = selection.i !== undefined;
     const end = first + Math.min(count, MAX_FILES);
@@ -116,6 +116,12 @@ export class ButterflySupply {
     return undefined;
   }
 
+  /** How many files the policy lets the RA have ready, the present one and the next one included. */
+  #supply(): number {
+    const { maxAvailableCertSupplyPeriods } = this.#session.policy;
+    return this.#kind === 'pseudonym' ? maxAvailableCertSupplyPeriods + 2 : MAX_FILES;
+  }
+
   /** An HTTP 500 for what the device needs now is waited out; for a later file it is the end. */
   async #isWaitedFor(i: number): Promise<boolean> {
     if (this.#kind === 'pseudonym') return true;
@@ -150,9 +156,11 @@ export class ButterflySupply {
     { keys }: ProvisioningState,
     held: StoredBatch | undefined,
   ): Promise<OpenedBatch> {
-    const { trust, iPeriods } = this.#session.enrollment;
+    const { trust, promisedCertificates: expected } = this.#session;
+    const { iPeriods } = this.#session.enrollment;
     const options = { i, keys, trust, iPeriods, time: this.#session.now() };
     return openAndKeep({
+      ...(this.#kind === 'pseudonym' && expected !== undefined && { expected }),
       kind: this.#kind,
       i,
       folder: this.#folder,

@@ -14,6 +14,8 @@ export interface DeviceSettings {
   readonly dialect: Dialect;
   /** Instead of the bundle's URL: where the RA is by now. */
   readonly raUrl?: URL;
+  /** Where the CRL store is; without it no CRL is fetched. */
+  readonly crlUrl?: URL;
   /** An OBE: whether it has identification certificates besides. */
   readonly identification?: boolean;
 }
@@ -30,8 +32,12 @@ export function kindsOf({ kind, identification }: DeviceSettings): readonly Cert
   return identification === true ? ['pseudonym', 'identification'] : ['pseudonym'];
 }
 
-export function encodeSettings({ raUrl, ...settings }: DeviceSettings): Uint8Array {
-  return jsonOctets({ ...settings, ...(raUrl && { raUrl: raUrl.href }) });
+export function encodeSettings({ raUrl, crlUrl, ...settings }: DeviceSettings): Uint8Array {
+  return jsonOctets({
+    ...settings,
+    ...(raUrl && { raUrl: raUrl.href }),
+    ...(crlUrl && { crlUrl: crlUrl.href }),
+  });
 }
 
 /** @throws EeError `profile-damaged` */
@@ -40,7 +46,8 @@ export function decodeSettings(name: string, octets: Uint8Array): DeviceSettings
   return {
     kind: oneOf(DEVICE_KINDS, record, 'kind', name),
     dialect: oneOf(DIALECTS, record, 'dialect', name),
-    ...(record.has('raUrl') && { raUrl: urlOf(record, name) }),
+    ...(record.has('raUrl') && { raUrl: urlOf(record, name, 'raUrl') }),
+    ...(record.has('crlUrl') && { crlUrl: urlOf(record, name, 'crlUrl') }),
     ...(record.has('identification') && { identification: record.flag('identification') }),
   };
 }
@@ -57,10 +64,10 @@ function oneOf<T extends string>(
   throw new EeError('profile-damaged', `${name}: ${field}: expected ${values.join(' or ')}`);
 }
 
-function urlOf(record: JsonRecord, name: string): URL {
+function urlOf(record: JsonRecord, name: string, field: string): URL {
   try {
-    return parseRaUrl(record.text('raUrl'));
+    return parseRaUrl(record.text(field));
   } catch (cause) {
-    throw new EeError('profile-damaged', `${name}: raUrl: expected an https URL`, { cause });
+    throw new EeError('profile-damaged', `${name}: ${field}: expected an https URL`, { cause });
   }
 }

@@ -5,18 +5,27 @@ import { ApplicationSupply, type ApplicationWishes } from './application-supply.
 import { type Sleep, systemSleep } from './back-off.ts';
 import { loadEnrollment } from './bootstrap.ts';
 import { ButterflySupply, type DownloadSelection } from './butterfly-supply.ts';
-import { DEFAULT_POLICY } from './device-policy.ts';
 import { type DeviceSettings, kindsOf } from './device-settings.ts';
 import type { CertificateKind } from './download-url.ts';
 import type { Enrollment } from './enrollment.ts';
+import { EeError } from './error.ts';
+import {
+  adopt,
+  type Governance,
+  govern,
+  type HeldFiles,
+  RA_FILE_KINDS,
+  type RaFileKind,
+} from './governance.ts';
 import { httpsTransport } from './https-transport.ts';
 import type { Info } from './info.ts';
 import type { OpenedBatch } from './open-batch.ts';
 import type { ButterflyKind, Profile } from './profile.ts';
 import type { Progress } from './progress.ts';
-import type { RaFileAnswer } from './ra-file.ts';
+import type { RaFile, RaFileAnswer } from './ra-file.ts';
 import { RaSession } from './ra-session.ts';
 import type { RaTransport } from './ra-transport.ts';
+import { expectNotRevoked } from './revocation.ts';
 import { type TopUpOptions, type TopUpResult, topUp } from './top-up.ts';
 
 export interface EndEntityOptions {
@@ -30,6 +39,10 @@ export interface EndEntityOptions {
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
 }
+
+/** What came of asking for a file; `refused`: it came and does not verify. */
+export type FileOutcome = RaFileAnswer['type'] | 'refused';
+export type FileOutcomes = Readonly<Record<RaFileKind, FileOutcome>>;
 
 export interface DownloadResult {
   /** Those that were fetched or opened now, ascending. */
@@ -59,11 +72,13 @@ export class EndEntity implements AsyncDisposable {
   readonly #session: RaSession;
   readonly #butterfly: Readonly<Record<ButterflyKind, ButterflySupply>>;
   readonly #application: ApplicationSupply;
+  #governance: Governance;
 
   private constructor(
     profile: Profile,
     enrollment: Enrollment,
     settings: DeviceSettings,
+    files: HeldFiles,
     options: EndEntityOptions,
   ) {
     const { clock = systemClock, random = systemRandom, sleep = systemSleep } = options;
@@ -80,19 +95,21 @@ export class EndEntity implements AsyncDisposable {
       sleep,
       ...(options.signal && { signal: options.signal }),
       report: (progress) => options.onProgress?.(progress),
+      governance: () => this.#governance,
     });
+    this.#governance = govern(files, enrollment, this.#session.now(), this.#onRefused);
     this.#butterfly = {
       pseudonym: new ButterflySupply('pseudonym', profile, this.#session),
       identification: new ButterflySupply('identification', profile, this.#session),
     };
-    this.#application = new ApplicationSupply(profile, this.#session, DEFAULT_POLICY);
+    this.#application = new ApplicationSupply(profile, this.#session);
   }
 
   /** @throws EeError `not-bootstrapped`, `invalid-bundle`, `key-mismatch`, `storage`, `profile-damaged` */
   static async open(profile: Profile, options: EndEntityOptions = {}): Promise<EndEntity> {
     const enrollment = await loadEnrollment(profile, options.clock ?? systemClock);
     const settings = { ...(await profile.settings()), ...options.settings };
-    return new EndEntity(profile, enrollment, settings, options);
+    return new EndEntity(profile, enrollment, settings, await profile.raFiles(), options);
   }
 
   /** The kinds of certificates that the device keeps topped up. */
@@ -111,9 +128,11 @@ export class EndEntity implements AsyncDisposable {
    *
    * @param wishes for keys that are made now; those of a request that is taken up stay what they are
    * @throws EeError `tls`, `unreachable`, `interrupted`, `timeout`, `refused` after all retries,
-   *   `unexpected-response`, `too-large`, `invalid-ack`, `storage`, `aborted`; ScmsDataError `dialect`
+   *   `unexpected-response`, `too-large`, `invalid-ack`, `revoked`, `storage`, `aborted`;
+   *   ScmsDataError `dialect`
    */
   async request(kind: CertificateKind, wishes: ApplicationWishes = {}): Promise<Acknowledgement> {
+    await this.#expectNotRevoked();
     return kind === 'application'
       ? this.#application.request(wishes)
       : this.#butterfly[kind].request(wishes);
@@ -143,6 +162,7 @@ export class EndEntity implements AsyncDisposable {
     kind: CertificateKind,
     selection: DownloadSelection = {},
   ): Promise<DownloadResult> {
+    await this.#expectNotRevoked();
     const batches =
       kind === 'application'
         ? await this.#application.download()
@@ -160,23 +180,45 @@ export class EndEntity implements AsyncDisposable {
   }
 
   /**
-   * Fetches the local policy file or the local certificate chain file if it is a new one, and keeps it.
+   * Fetches the local policy file, the local certificate chain file and, from its own place, the CRLs,
+   * those that are new. What verifies is kept and holds from now on; what does not is told and left.
    *
-   * @throws EeError `tls`, `unreachable`, `interrupted`, `timeout`, `unexpected-response`, `too-large`,
-   *   `storage`, `aborted`
+   * @throws EeError `revoked` when the device finds itself, its RA or an authority of theirs on a CRL;
+   *   `tls`, `unreachable`, `interrupted`, `timeout`, `unexpected-response`, `too-large`, `storage`, `aborted`
    */
-  async fetchFile(which: 'policy' | 'chains'): Promise<RaFileAnswer['type']> {
-    const held = await this.#profile.raFile(which);
-    const answer = await this.#session.fetchRaFile(which, held);
-    if (answer.type === 'new') await this.#profile.saveRaFile(which, answer.file);
-    const { name } = (answer.type === 'new' ? answer.file : held) ?? {};
-    this.#session.report({
-      type: 'file',
-      which,
-      answer: answer.type,
-      ...(name !== undefined && { name }),
+  async fetchFiles(): Promise<FileOutcomes> {
+    const { files: held } = this.#governance;
+    const outcomes: Record<RaFileKind, FileOutcome> = {
+      policy: 'not-offered',
+      chains: 'not-offered',
+      crl: 'not-offered',
+    };
+    const fresh: Partial<Record<RaFileKind, RaFile>> = {};
+    // The documented order (sheet 3.3); they are taken in when all are there.
+    for (const which of ['policy', 'chains', 'crl'] as const) {
+      const answer = await this.#fetchFile(which, held[which]);
+      outcomes[which] = answer.type;
+      if (answer.type === 'new') fresh[which] = answer.file;
+      const { name } = fresh[which] ?? held[which] ?? {};
+      const { type } = answer;
+      this.#session.report({
+        type: 'file',
+        which,
+        answer: type,
+        ...(name !== undefined && { name }),
+      });
+    }
+    const now = this.#session.now();
+    this.#governance = adopt(held, fresh, this.enrollment, now, (which, reason) => {
+      outcomes[which] = 'refused';
+      this.#onRefused(which, reason);
     });
-    return answer.type;
+    for (const which of RA_FILE_KINDS) {
+      const file = outcomes[which] === 'new' ? this.#governance.files[which] : undefined;
+      if (file !== undefined) await this.#profile.saveRaFile(which, file);
+    }
+    await this.#expectNotRevoked();
+    return outcomes;
   }
 
   /**
@@ -210,6 +252,26 @@ export class EndEntity implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** A CRL store that is away stops nobody: the list that is held holds on (overdue tolerance, sheet 3.7). */
+  async #fetchFile(which: RaFileKind, held: RaFile | undefined): Promise<RaFileAnswer> {
+    try {
+      return await this.#session.fetchRaFile(which, held);
+    } catch (error) {
+      if (which !== 'crl' || !(error instanceof EeError) || error.code === 'aborted') throw error;
+      this.#onRefused(which, error);
+      return { type: 'not-offered' };
+    }
+  }
+
+  readonly #onRefused = (which: RaFileKind, reason: EeError): void => {
+    this.#session.report({ type: 'file-refused', which, reason });
+  };
+
+  async #expectNotRevoked(): Promise<void> {
+    const now = this.#session.now();
+    await expectNotRevoked(this.#profile, this.enrollment, this.#governance, now);
   }
 
   #supply(kind: CertificateKind): ButterflySupply | ApplicationSupply {

@@ -8,6 +8,8 @@ const ENROLLMENT_CRL_SERIES = 4;
 
 /** The applications of pseudonym certificates: basic safety message, misbehavior report (sheet 3.4). */
 export const DEFAULT_PSIDS: readonly number[] = [0x20, 0x26];
+/** Of the applications that CAMP's PKIs serve, two of a roadside unit: traveler information, service advertisement. */
+export const RSE_PSIDS: readonly number[] = [0x83, 0x87];
 /** The USA in UN M49, the region of CAMP's profiles. */
 export const DEFAULT_COUNTRIES: readonly number[] = [840];
 export const DEFAULT_YEARS = 3;

@@ -38,6 +38,7 @@ export interface Enrollment {
   readonly certificate: VerifiedCertificate;
   /** The private key of the enrollment certificate. */
   readonly key: PrivateKey;
+  readonly root: VerifiedCertificate;
   readonly ra: VerifiedCertificate;
   /** The MA's certificate, for misbehavior reports, if the bundle has one. */
   readonly ma: VerifiedCertificate | undefined;
@@ -76,9 +77,9 @@ export function verifyBundle(
 ): Enrollment {
   try {
     const { trust, pinned, certificates } = verifyChains(bundle, time);
-    const { eca, ra, ma } = certificates;
-    if (eca === undefined || ra === undefined) {
-      throw new EeError('invalid-bundle', 'expected the certificates of an ECA and an RA');
+    const { root, eca, ra, ma } = certificates;
+    if (root === undefined || eca === undefined || ra === undefined) {
+      throw new EeError('invalid-bundle', 'expected the certificates of a root, an ECA and an RA');
     }
     // Checked here, so that a device does not learn of it when it wants to talk to the RA.
     encryptionPointOf(ra);
@@ -91,6 +92,7 @@ export function verifyBundle(
     return {
       certificate,
       key: completeKey(certificate, eca, requestKey, response.privKeyReconstruction),
+      root,
       ra,
       ma,
       trust,

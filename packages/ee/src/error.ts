@@ -40,6 +40,10 @@ export type EeErrorCode =
   | 'invalid-info'
   /** A batch is not a zip of certificate responses, or a response in it does not open. */
   | 'invalid-batch'
+  /** A policy, chain or revocation file that does not verify, or is older than the one that is held. */
+  | 'refused-file'
+  /** The device, its RA or an authority above them is on a CRL. */
+  | 'revoked'
   /** The caller gave up. */
   | 'aborted';
 

@@ -43,6 +43,7 @@ class HttpsTransport implements RaTransport {
   /** Connections that wait for their next exchange, by origin: one is all that a device needs. */
   readonly #idle = new Map<string, TlsConnection>();
   readonly #all = new Set<TlsConnection>();
+  readonly #closing = new AbortController();
 
   constructor(x509Root: string, timeouts: HttpsTimeouts) {
     this.#x509Root = x509Root;
@@ -51,7 +52,7 @@ class HttpsTransport implements RaTransport {
 
   async exchange(request: RaRequest, signal?: AbortSignal): Promise<RaResponse> {
     const deadline = AbortSignal.timeout(this.#timeouts.exchangeMs);
-    const either = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
+    const either = AbortSignal.any([deadline, this.#closing.signal, ...(signal ? [signal] : [])]);
     const connection = await this.#connection(request.url, either, signal);
     try {
       const { headers, body = null } = await request.message();
@@ -63,6 +64,7 @@ class HttpsTransport implements RaTransport {
   }
 
   async close(): Promise<void> {
+    this.#closing.abort(new EeError('aborted', 'stopped'));
     for (const connection of this.#all) this.#drop(connection);
   }
 

@@ -34,10 +34,17 @@ export {
 } from './device-settings.ts';
 export { DirectoryStorage } from './directory-storage.ts';
 export { type CertificateKind, PATHS, RA_PORT, resolveDownloadUrl } from './download-url.ts';
-export { type DownloadResult, EndEntity, type EndEntityOptions } from './end-entity.ts';
+export {
+  type DownloadResult,
+  EndEntity,
+  type EndEntityOptions,
+  type FileOutcome,
+  type FileOutcomes,
+} from './end-entity.ts';
 export { type Enrollment, verifyBundle } from './enrollment.ts';
-export { type EnrollmentWishes, makeEnrollmentRequest } from './enrollment-request.ts';
+export { type EnrollmentWishes, makeEnrollmentRequest, RSE_PSIDS } from './enrollment-request.ts';
 export { EeError, type EeErrorCode } from './error.ts';
+export { adopt, type Governance, govern, type HeldFiles, type RaFileKind } from './governance.ts';
 export { type HttpsTimeouts, httpsTransport } from './https-transport.ts';
 export { decodeInfo, type Info } from './info.ts';
 export {
@@ -69,4 +76,5 @@ export {
 export type { ProvisioningState } from './provisioning-state.ts';
 export { fetchRaFile, type RaFile, type RaFileAnswer } from './ra-file.ts';
 export type { RaMessage, RaRequest, RaResponse, RaTransport } from './ra-transport.ts';
+export { DEFAULT_MAX_FAILURES, type StayOptions, stay } from './stay.ts';
 export type { Supply, TopUpOptions, TopUpResult } from './top-up.ts';

@@ -9,13 +9,15 @@ export interface OpenAndKeepOptions {
   readonly folder: CertificateFolder;
   /** What opened of this file before. */
   readonly held: StoredBatch | undefined;
+  /** How many certificates the policy promises for each period. */
+  readonly expected?: number;
   readonly open: () => OpenedBatch;
   readonly report: (progress: Progress) => void;
 }
 
 /** Opens a zip that lies in the profile, and keeps what came out. @throws what `open` throws */
 export async function openAndKeep(options: OpenAndKeepOptions): Promise<OpenedBatch> {
-  const { kind, i, folder, held, report } = options;
+  const { kind, i, folder, held, report, expected } = options;
   let opened: OpenedBatch;
   try {
     opened = options.open();
@@ -33,6 +35,7 @@ export async function openAndKeep(options: OpenAndKeepOptions): Promise<OpenedBa
     i,
     certificates: certificates.length,
     failures: failures.length,
+    ...(expected !== undefined && { expected }),
   });
   return opened;
 }

@@ -9,6 +9,7 @@ import {
 } from './device-settings.ts';
 import type { CertificateKind } from './download-url.ts';
 import { EeError } from './error.ts';
+import { type HeldFiles, RA_FILE_KINDS, type RaFileKind } from './governance.ts';
 import { decodeInfo, type Info } from './info.ts';
 import type { ProfileStorage } from './profile-storage.ts';
 import type { PlainKeys } from './provisioning-request.ts';
@@ -28,6 +29,7 @@ const NAMES = {
   settings: 'settings.json',
   policy: 'policy.json',
   chains: 'chains.json',
+  crl: 'crl.json',
 } as const;
 
 /** What stands before the names of each kind. Pseudonym certificates were there first. */
@@ -99,13 +101,17 @@ export class Profile {
     await this.#storage.write(NAMES.settings, encodeSettings(settings));
   }
 
-  /** The local policy file, or the local certificate chain file, that the RA last gave. */
-  async raFile(which: 'policy' | 'chains'): Promise<RaFile | undefined> {
-    const octets = await this.#storage.read(NAMES[which]);
-    return octets && decodeRaFile(NAMES[which], octets);
+  /** The policy, chain and revocation files that were taken in last. */
+  async raFiles(): Promise<HeldFiles> {
+    const files: Partial<Record<RaFileKind, RaFile>> = {};
+    for (const which of RA_FILE_KINDS) {
+      const octets = await this.#storage.read(NAMES[which]);
+      if (octets !== undefined) files[which] = decodeRaFile(NAMES[which], octets);
+    }
+    return files;
   }
 
-  async saveRaFile(which: 'policy' | 'chains', file: RaFile): Promise<void> {
+  async saveRaFile(which: RaFileKind, file: RaFile): Promise<void> {
     await this.#storage.write(NAMES[which], encodeRaFile(file));
   }
 

@@ -3,6 +3,8 @@ import type { RequestHash } from '@chrysalis/scms';
 import type { Acknowledgement } from './acknowledgement.ts';
 import type { CertificateKind } from './download-url.ts';
 import type { EeError } from './error.ts';
+import type { RaFileKind } from './governance.ts';
+import type { RaFileAnswer } from './ra-file.ts';
 
 interface OfKind {
   readonly kind: CertificateKind;
@@ -23,14 +25,18 @@ export type Progress =
       readonly i: number;
       readonly certificates: number;
       readonly failures: number;
+      /** How many certificates the policy promises. */
+      readonly expected?: number;
     } & OfKind)
   /** The RA has no file of this number. */
   | ({ readonly type: 'end'; readonly i: number } & OfKind)
-  /** A policy or chain file: what the RA said. */
+  /** A policy, chain or revocation file: what the RA said. */
   | {
       readonly type: 'file';
-      readonly which: 'policy' | 'chains';
-      readonly answer: 'new' | 'unchanged' | 'not-offered';
-      /** The one that is held now. */
+      readonly which: RaFileKind;
+      readonly answer: RaFileAnswer['type'];
+      /** The one that came, or is held. */
       readonly name?: string;
-    };
+    }
+  /** A file that is not followed, new or held. */
+  | { readonly type: 'file-refused'; readonly which: RaFileKind; readonly reason: EeError };

@@ -3,7 +3,7 @@ import { JsonRecord, jsonOctets, toHex } from './json-record.ts';
 import type { RaResponse, RaTransport } from './ra-transport.ts';
 import { expectStatus, readBody } from './response-body.ts';
 
-/** A policy or a chain file as the RA gave it, under the name by which it is asked for again. */
+/** A policy, chain or revocation file as it came, under the name by which it is asked for again. */
 export interface RaFile {
   readonly name: string;
   readonly octets: Uint8Array;
@@ -17,25 +17,23 @@ export type RaFileAnswer =
   /** HTTP 500, which in production says no more: go on with what is held. */
   | { readonly type: 'not-offered' };
 
-/** A chain file of a fielded SCMS has a thousand octets; this has room for a hundred PCAs. */
-const MAX_RA_FILE_OCTETS = 65_536;
-
 export interface RaFileOptions {
   readonly transport: RaTransport;
   readonly url: URL;
   /** The file that is held, if any. */
   readonly held: RaFile | undefined;
+  readonly maxOctets: number;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Asks for the local policy file or the local certificate chain file (sheet 1.11, 1.12): a plain GET,
- * with If-None-Match when one is held.
+ * Asks for a file that anybody may have (sheet 1.11, 1.12, C1): a plain GET, with If-None-Match when
+ * one is held.
  *
  * @throws EeError `unexpected-response`, `too-large`, and what the transport throws
  */
 export async function fetchRaFile(options: RaFileOptions): Promise<RaFileAnswer> {
-  const { transport, url, held, signal } = options;
+  const { transport, url, held, maxOctets, signal } = options;
   const response = await transport.exchange(
     {
       method: 'GET',
@@ -59,7 +57,7 @@ export async function fetchRaFile(options: RaFileOptions): Promise<RaFileAnswer>
   }
   expectStatus(response, 200);
   const name = fileNameOf(response);
-  return { type: 'new', file: { name, octets: await readBody(response, MAX_RA_FILE_OCTETS) } };
+  return { type: 'new', file: { name, octets: await readBody(response, maxOctets) } };
 }
 
 /** The name in Content-Disposition, in quotes as CAMP has it or without; it goes into our next request. */

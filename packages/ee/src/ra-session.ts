@@ -1,6 +1,12 @@
 import type { Random } from '@chrysalis/crypto';
-import { type Time32, unixFromTime32 } from '@chrysalis/ieee1609dot2';
-import { type Clock, type DownloadFile, formatFileName, timeOf } from '@chrysalis/scms';
+import { type Time32, type TrustStore, unixFromTime32 } from '@chrysalis/ieee1609dot2';
+import {
+  type Clock,
+  type DownloadFile,
+  formatFileName,
+  type PolicyValues,
+  timeOf,
+} from '@chrysalis/scms';
 import { type Acknowledgement, openAcknowledgement } from './acknowledgement.ts';
 import { type BackOff, type Sleep, waitUntil, withBackOff } from './back-off.ts';
 import { MAX_BATCH_OCTETS } from './batch-zip.ts';
@@ -11,6 +17,7 @@ import { downloadOnce } from './download.ts';
 import { type CertificateKind, PATHS, resolveDownloadUrl, serviceUrl } from './download-url.ts';
 import type { Enrollment } from './enrollment.ts';
 import { EeError } from './error.ts';
+import type { Governance, RaFileKind } from './governance.ts';
 import type { Progress } from './progress.ts';
 import {
   makeDownloadHeader,
@@ -27,6 +34,13 @@ const MAX_ACK_OCTETS = 4_096;
 /** A .info file has 4 octets, or 8. */
 const MAX_INFO_OCTETS = 64;
 
+/** A fielded chain file has a thousand octets, a policy as many; a CRL some forty for each device on it. */
+const MAX_FILE_OCTETS = {
+  chains: 65_536,
+  policy: 65_536,
+  crl: 8_388_608,
+} as const satisfies Record<RaFileKind, number>;
+
 export interface RaSessionParts {
   readonly enrollment: Enrollment;
   readonly settings: DeviceSettings;
@@ -36,6 +50,8 @@ export interface RaSessionParts {
   readonly sleep: Sleep;
   readonly signal?: AbortSignal;
   readonly report: (progress: Progress) => void;
+  /** What the device lives by at this moment. */
+  readonly governance: () => Governance;
 }
 
 /** The exchanges of the EE-RA interface, each with its retries; what comes of them others keep. */
@@ -50,6 +66,21 @@ export class RaSession {
     this.random = parts.random;
     this.report = parts.report;
     this.#parts = parts;
+  }
+
+  /** Opens certificate responses. */
+  get trust(): TrustStore {
+    return this.#parts.governance().trust;
+  }
+
+  /** The policy in force now. */
+  get policy(): PolicyValues {
+    return this.#parts.governance().policyAt(this.now());
+  }
+
+  /** How many certificates a policy file promises for each i-period. */
+  get promisedCertificates(): number | undefined {
+    return this.#parts.governance().hasPolicy ? this.policy.certsPerIPeriod : undefined;
   }
 
   now(): Time32 {
@@ -145,12 +176,14 @@ export class RaSession {
     }, this.#backOff());
   }
 
-  /** The local policy file or the local certificate chain file, if it is not the one that is held. */
-  async fetchRaFile(which: 'policy' | 'chains', held: RaFile | undefined): Promise<RaFileAnswer> {
-    const { transport, signal } = this.#parts;
-    const url = this.#url(PATHS[which]);
+  /** A file that anybody may have, if there is another than the one that is held. */
+  async fetchRaFile(which: RaFileKind, held: RaFile | undefined): Promise<RaFileAnswer> {
+    const { transport, settings, signal } = this.#parts;
+    const url = which === 'crl' ? settings.crlUrl : this.#url(PATHS[which]);
+    if (url === undefined) return { type: 'not-offered' };
+    const maxOctets = MAX_FILE_OCTETS[which];
     return withBackOff(
-      () => fetchRaFile({ transport, url, held, ...(signal && { signal }) }),
+      () => fetchRaFile({ transport, url, held, maxOctets, ...(signal && { signal }) }),
       this.#backOff(),
     );
   }

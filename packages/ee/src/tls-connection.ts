@@ -72,11 +72,12 @@ export async function connectTls(
   };
 }
 
-function handshake(
+async function handshake(
   { hostname, port }: URL,
   { x509Root, connectMs }: TlsOptions,
   signal: AbortSignal,
 ): Promise<tls.TLSSocket> {
+  signal.throwIfAborted();
   const host = hostname.replace(/^\[|\]$/g, '');
   const { promise, resolve, reject } = Promise.withResolvers<tls.TLSSocket>();
   // Without a session of an earlier connection, which would not have the certificate's dates checked again.

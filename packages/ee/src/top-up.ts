@@ -1,9 +1,8 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import type { CertificateKind } from './download-url.ts';
-import type { EndEntity } from './end-entity.ts';
+import type { EndEntity, FileOutcomes } from './end-entity.ts';
 import type { Info } from './info.ts';
 import type { OpenedBatch } from './open-batch.ts';
-import type { RaFileAnswer } from './ra-file.ts';
 
 export interface TopUpOptions {
   /** Those of the device's settings when missing. */
@@ -15,8 +14,7 @@ export interface TopUpOptions {
 }
 
 export interface TopUpResult {
-  readonly policy: RaFileAnswer['type'];
-  readonly chains: RaFileAnswer['type'];
+  readonly files: FileOutcomes;
   readonly supplies: readonly Supply[];
   /** When the next contact is due; undefined when the RA makes nothing more for this device. */
   readonly due: Time32 | undefined;
@@ -40,12 +38,11 @@ export async function topUp(
   now: () => Time32,
   { kinds = ee.kinds, weeks, wait = false }: TopUpOptions,
 ): Promise<TopUpResult> {
-  const policy = await ee.fetchFile('policy');
-  const chains = await ee.fetchFile('chains');
+  const files = await ee.fetchFiles();
   const supplies: Supply[] = [];
   for (const kind of kinds) supplies.push(await topUpKind(kind));
   const due = supplies.flatMap((supply) => supply.due ?? []);
-  return { policy, chains, supplies, due: due.length === 0 ? undefined : Math.min(...due) };
+  return { files, supplies, due: due.length === 0 ? undefined : Math.min(...due) };
 
   async function topUpKind(kind: CertificateKind): Promise<Supply> {
     const { certDLTime } = await ee.request(kind);

@@ -80,7 +80,7 @@ export class MockRa {
   identificationFiles: number;
   certDLURL: string;
   info: Uint8Array = Uint8Array.of(0x2b, 0x17, 0xdf, 0xae);
-  readonly files: { policy?: RaFile; chains?: RaFile } = {};
+  readonly files: { policy?: RaFile; chains?: RaFile; crl?: RaFile } = {};
   readonly #scms: MockScms;
   readonly #clock: Clock;
   readonly #options: MockRaOptions;
@@ -107,6 +107,7 @@ export class MockRa {
     if (downloaded) return this.#download(downloaded, request);
     if (url.pathname === PATHS.policy) return this.#file('policy', request);
     if (url.pathname === PATHS.chains) return this.#file('chains', request);
+    if (url.pathname === '/download-crl/') return this.#file('crl', request);
     if (url.pathname !== PATHS.info) return { status: 500 };
     this.#authenticate(request);
     return { status: 200, body: this.info };
@@ -145,7 +146,7 @@ export class MockRa {
     const known = this.accepted.get(hash);
     if (known !== undefined) return { status: 200, body: known.ack };
     const request = openAsRa(this.#scms, body);
-    if (request.type !== kind || request.type === 'download') return { status: 500 };
+    if (request.type === 'download' || request.type !== kind) return { status: 500 };
     if (!this.#isTimely(request.currentTime)) return { status: 500 };
     // One request in a device's life: code 5057. An RSE may ask in the last hour: else 5056.
     const now = timeOf(this.#clock);
@@ -189,7 +190,7 @@ export class MockRa {
   }
 
   /** A file that anybody may have, under CAMP's conditional GET. */
-  #file(which: 'policy' | 'chains', { headers }: ArrivedRequest): MockAnswer {
+  #file(which: 'policy' | 'chains' | 'crl', { headers }: ArrivedRequest): MockAnswer {
     const file = this.files[which];
     if (file === undefined) return { status: 500 };
     const held = headers['If-None-Match'] ?? headers['if-none-match'];

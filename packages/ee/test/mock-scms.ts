@@ -16,17 +16,20 @@ import {
   encryptForKey,
   fromPoint,
   hashCertificate,
+  hashedId3,
   hashedId8,
   Ieee1609Dot2Data,
   type Issuer,
   issueExplicit,
   issueImplicit,
   type PsidGroupPermissions,
+  type PublicEncryptionKey,
   type Time32,
   toPoint,
 } from '@chrysalis/ieee1609dot2';
 import {
   type ApplicationRequest,
+  crlSsp,
   decodeSigned,
   decodeSignedRequest,
   formatEntryName,
@@ -37,6 +40,7 @@ import {
   PlaintextCertificateResponse,
   type PseudonymRequest,
   requestHash,
+  roleSsp,
   ScmsPdu122,
   SignedCertificateRequest122,
   signMessage,
@@ -61,6 +65,9 @@ export interface MockScms {
   readonly eca: Authority;
   readonly pca: Authority;
   readonly ra: Authority;
+  readonly pg: Authority;
+  readonly ma: Authority;
+  readonly crlg: Authority;
   /** The key of the RA certificate's encryptionKey. */
   readonly raEncryption: PrivateKey;
 }
@@ -74,13 +81,18 @@ export function createMockScms({
   start = NOW - 86_400,
   years = 20,
 }: MockScmsOptions = {}): MockScms {
+  let cracaId: Uint8Array = new Uint8Array(3);
   const content = (name: string, issue: readonly PsidGroupPermissions[]): CertificateContent => ({
     id: { type: 'name', value: name },
-    cracaId: new Uint8Array(3),
+    cracaId,
     crlSeries: 2,
     validityPeriod: { start, duration: { type: 'years', value: years } },
     appPermissions: [{ psid: 0x23 }],
     ...(issue.length > 0 && { certIssuePermissions: issue }),
+  });
+  const withRole = (role: 'ra' | 'pg'): CertificateContent => ({
+    ...content(`${role}.test`, []),
+    appPermissions: [{ psid: 0x23, ssp: roleSsp(role) }],
   });
   const authority = (given: Certificate, key: PrivateKey): Authority => ({
     certificate: hashCertificate(given),
@@ -93,24 +105,40 @@ export function createMockScms({
   };
   const rootKey = PrivateKey.generate(systemRandom);
   const everyone = EE_TYPE_APP | EE_TYPE_ENROL;
-  const rootContent = content('root.test', [issue(3, -1, everyone), management(everyone)]);
+  const rootContent = content('root.test', [
+    issue(3, -1, everyone),
+    management(everyone, 0x23),
+    management(everyone, 0x100),
+  ]);
   const root = authority(
     issueExplicit(rootContent, rootKey.publicPoint, { self: rootKey }),
     rootKey,
   );
-  const ica = issued(root, content('ica.test', [issue(2, 0, everyone), management(everyone)]));
+  cracaId = hashedId3(root.certificate.hash);
+  const ica = issued(
+    root,
+    content('ica.test', [issue(2, 0, everyone), management(everyone, 0x23)]),
+  );
   const raEncryption = PrivateKey.generate(systemRandom);
+  const encryptionKeyOf = (key: PrivateKey): PublicEncryptionKey => ({
+    supportedSymmAlg: 'aes128Ccm',
+    publicKey: { type: 'eciesNistP256', value: fromPoint(key.publicPoint) },
+  });
+  const crls = [1, 2, 3, 4];
   return {
     root,
     ica,
     eca: issued(ica, content('eca.test', [issue(1, 0, EE_TYPE_ENROL)])),
     pca: issued(ica, content('pca.test', [issue(1, 0, EE_TYPE_APP)])),
-    ra: issued(ica, {
-      ...content('ra.test', []),
-      encryptionKey: {
-        supportedSymmAlg: 'aes128Ccm',
-        publicKey: { type: 'eciesNistP256', value: fromPoint(raEncryption.publicPoint) },
-      },
+    ra: issued(ica, { ...withRole('ra'), encryptionKey: encryptionKeyOf(raEncryption) }),
+    pg: issued(root, withRole('pg')),
+    ma: issued(root, {
+      ...content('ma.test', []),
+      encryptionKey: encryptionKeyOf(PrivateKey.generate(systemRandom)),
+    }),
+    crlg: issued(root, {
+      ...content('crlg.test', []),
+      appPermissions: [{ psid: 0x100, ssp: crlSsp({ associatedCraca: 'issuerIsCraca', crls }) }],
     }),
     raEncryption,
   };
@@ -126,10 +154,10 @@ function issue(
   return { subjectPermissions, minChainDepth, chainDepthRange, eeType: Uint8Array.of(eeType) };
 }
 
-/** Security management, at any depth: the authorities' own application. */
-function management(eeType: number): PsidGroupPermissions {
+/** Security management or revocation, at any depth: the authorities' own applications. */
+function management(eeType: number, psid: number): PsidGroupPermissions {
   return {
-    subjectPermissions: { type: 'explicit', value: [{ psid: 0x23 }] },
+    subjectPermissions: { type: 'explicit', value: [{ psid }] },
     minChainDepth: 1,
     chainDepthRange: -1,
     eeType: Uint8Array.of(eeType),
@@ -183,7 +211,7 @@ export function enroll(
       },
     },
   });
-  const names = ['root', 'ica', 'eca', 'pca', 'ra'] as const;
+  const names = ['root', 'ica', 'eca', 'pca', 'ra', 'ma', 'crlg'] as const;
   const text = (value: string) => new TextEncoder().encode(value);
   const iPeriod = { epoch: I_PERIOD_EPOCH, lengthSec: I_PERIOD_LENGTH_SEC };
   return new Map([
@@ -266,7 +294,7 @@ export function certificateResponse(
   return sealedResponse(scms, cocoon, {
     content: {
       id: { type: 'linkageData', value: linkageData },
-      cracaId: new Uint8Array(3),
+      cracaId: hashedId3(scms.root.certificate.hash),
       crlSeries: 1,
       validityPeriod: { start, duration },
       appPermissions: [{ psid: 0x20 }],
@@ -298,7 +326,7 @@ export function identificationResponse(
     {
       content: {
         id: { type: 'binaryId', value: new Uint8Array(8).fill(i + 1) },
-        cracaId: new Uint8Array(3),
+        cracaId: hashedId3(scms.root.certificate.hash),
         crlSeries: 3,
         validityPeriod: {
           start: epoch + i * (IDENTIFICATION_HOURS - 1) * 3_600,
@@ -337,7 +365,7 @@ export function applicationResponse(
     {
       content: {
         id: { type: 'binaryId', value: new Uint8Array(8).fill(7) },
-        cracaId: new Uint8Array(3),
+        cracaId: hashedId3(scms.root.certificate.hash),
         crlSeries: 3,
         validityPeriod: {
           start: request.requestedStartTime,

@@ -9,6 +9,7 @@ import { isHeld } from './conditional.ts';
 import type { Door } from './door.ts';
 import type { Download, Downloads } from './download.ts';
 import type { LocalFiles } from './local-files.ts';
+import type { MisbehaviorReports } from './misbehavior-reports.ts';
 import type { RaOptions } from './options.ts';
 import type { Provisioning } from './provision.ts';
 import { Refusal } from './refusal.ts';
@@ -17,6 +18,8 @@ import { tlsOptions } from './tls-options.ts';
 
 /** Largest POST body. A provisioning request is 400 to 1,500 octets. */
 const MAX_BODY = 16 * 1024;
+/** Largest misbehavior report: it carries the messages of others, and what the sensors saw. */
+const MAX_REPORT = 64 * 1024;
 /** Largest head of a request: Download-Req and a few short headers. */
 const MAX_HEAD = 16 * 1024;
 /** A device sends one short request: it has this long for its head, and for the whole. */
@@ -45,6 +48,8 @@ export interface Services {
   readonly provisioning: Provisioning;
   readonly downloads: Downloads;
   readonly files: LocalFiles;
+  /** Undefined when there is no MA. */
+  readonly reports: MisbehaviorReports | undefined;
   /** COER of the RA's certificate. */
   readonly raCertificate: Uint8Array;
 }
@@ -58,8 +63,17 @@ export function createHttpServer(
   services: Services,
   door: Door,
 ): FastifyInstance {
+  const app = createDeviceServer(options.tls, door);
+  addServices(app, services);
+  return app;
+}
+
+/**
+ * A server for devices that has no services yet: TLS, limits, and the door for all that is no answer.
+ */
+export function createDeviceServer(tls: RaOptions['tls'], door: Door): FastifyInstance {
   const app = Fastify({
-    serverFactory: (handler) => createTlsServer(options, handler, door),
+    serverFactory: (handler) => createTlsServer(tls, handler, door),
     bodyLimit: MAX_BODY,
     exposeHeadRoutes: false,
     // A request that arrives while we stop is answered like any other: 503 is no status of ours.
@@ -74,7 +88,22 @@ export function createHttpServer(
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body);
   });
+  app.setNotFoundHandler((request, reply) => {
+    const seen = `${request.method} ${request.url.slice(0, 100)}`;
+    return leave(
+      reply,
+      request,
+      door,
+      new Refusal('raInvalidURL', `expected one of our services, saw ${seen}`),
+    );
+  });
+  app.setErrorHandler((error, request, reply) => leave(reply, request, door, asRefusal(error)));
+  const { closeConnections } = trackConnections(app.server);
+  app.addHook('preClose', async () => closeConnections());
+  return app;
+}
 
+function addServices(app: FastifyInstance, services: Services): void {
   for (const [path, kind] of Object.entries(PROVISIONING_PATHS)) {
     app.post(path, async (request, reply) => {
       const ack = await services.provisioning.provision(kind, bodyOf(request));
@@ -105,36 +134,29 @@ export function createHttpServer(
   app.get('/download/info', async (request, reply) =>
     sendFile(request, reply, await services.downloads.info(downloadReqOf(request))),
   );
+  const { reports } = services;
+  if (reports) {
+    app.post('/process-misbehavior-report', { bodyLimit: MAX_REPORT }, async (request, reply) => {
+      await reports.accept(bodyOf(request));
+      return reply.send();
+    });
+  }
   app.get('/download/local-certificate-chain', async (request, reply) =>
     sendUnlessHeld(request, reply, services.files.localCertificateChain()),
   );
   app.get('/download/policy/local', async (request, reply) =>
     sendUnlessHeld(request, reply, services.files.localPolicy()),
   );
-
-  app.setNotFoundHandler((request, reply) => {
-    const seen = `${request.method} ${request.url.slice(0, 100)}`;
-    return leave(
-      reply,
-      request,
-      door,
-      new Refusal('raInvalidURL', `expected a service of the RA, saw ${seen}`),
-    );
-  });
-  app.setErrorHandler((error, request, reply) => leave(reply, request, door, asRefusal(error)));
-  const { closeConnections } = trackConnections(app.server);
-  app.addHook('preClose', async () => closeConnections());
-  return app;
 }
 
 function createTlsServer(
-  options: RaOptions,
+  tls: RaOptions['tls'],
   handler: Parameters<typeof createServer>[1] & object,
   door: Door,
 ): Server {
   const server = createServer(
     {
-      ...tlsOptions(options.tls),
+      ...tlsOptions(tls),
       maxHeaderSize: MAX_HEAD,
       headersTimeout: HEAD_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
@@ -200,7 +222,7 @@ function downloadReqOf(request: FastifyRequest): string | undefined {
 }
 
 /** As {@link sendFile}, or 304 to a device that has this version already: asked first, before any range (RFC 9110 §13.2.2). */
-function sendUnlessHeld(
+export function sendUnlessHeld(
   request: FastifyRequest,
   reply: FastifyReply,
   file: Download,

@@ -4,14 +4,19 @@ export { fileKey, zipBatch, zipFile } from './batch-file.ts';
 export { Blacklist } from './blacklist.ts';
 export { type ByteRange, isRangeApplicable, parseRange } from './byte-range.ts';
 export { isHeld } from './conditional.ts';
+export { type CrlStore, type CrlStoreOptions, startCrlStore } from './crl-store.ts';
 export { Door } from './door.ts';
+export { RA_MIGRATIONS } from './migrations.ts';
 export type {
   Log,
   Peer,
+  PolicyOverrides,
   PolicySource,
   RaIdentity,
   RaOptions,
   RaPolicy,
+  RaSettings,
+  ReportPolicy,
   ReportSink,
 } from './options.ts';
 export { checkReply } from './pca-conversation.ts';
@@ -21,5 +26,5 @@ export {
   type RegistrationAuthority,
   startRegistrationAuthority,
 } from './registration-authority.ts';
-export { RA_MIGRATIONS, type RaSchema } from './schema.ts';
+export type { RaSchema } from './schema.ts';
 export { tlsOptions } from './tls-options.ts';

@@ -6,7 +6,7 @@ import {
   type VerifiedCertificate,
 } from '@chrysalis/ieee1609dot2';
 import { adoptGlobalChainFile, composeLocalChainFile } from '@chrysalis/scms';
-import type { RaOptions } from './options.ts';
+import type { RaSettings } from './options.ts';
 
 /** An LCCF that lacks its version. */
 export interface LocalChain {
@@ -21,7 +21,7 @@ export interface LocalChain {
  *
  * @throws Ieee1609Dot2Error, ScmsDataError when a chain in the GCCF does not verify
  */
-export function localChainOf(gccf: Uint8Array, options: RaOptions): LocalChain {
+export function localChainOf(gccf: Uint8Array, options: RaSettings): LocalChain {
   const { identity, trust, pca, pg, ma } = options;
   const configured = [identity.certificate, ...(ma ? [ma.certificate] : [])];
   const pinned = configured.map((certificate) => asCertificate(certificate));

@@ -1,19 +1,25 @@
-import type { Time32 } from '@chrysalis/ieee1609dot2';
-import { parseVersionedFileName, policyAt, timeOf } from '@chrysalis/scms';
+import { Ieee1609Dot2Error, type Time32 } from '@chrysalis/ieee1609dot2';
+import {
+  DEFAULT_GLOBAL_POLICY,
+  openLocalPolicyFile,
+  type PolicyData,
+  parseVersionedFileName,
+  policyAt,
+  ScmsDataError,
+  timeOf,
+} from '@chrysalis/scms';
 import { Outage } from './back-off.ts';
 import type { Download } from './download.ts';
 import { localChainOf } from './local-chain.ts';
-import { localPolicyOf, saysTheSame, signedLocalPolicy } from './local-policy.ts';
-import type { RaOptions } from './options.ts';
+import { governedPolicy, localPolicyOf, saysTheSame, signedLocalPolicy } from './local-policy.ts';
+import type { PolicySource, RaPolicy, RaSettings } from './options.ts';
 import { Refusal } from './refusal.ts';
 import { type NamedFile, VersionedFileStore } from './versioned-file-store.ts';
 
 /** How often it is looked whether a retrieval is due, so that a clock that was set is noticed. */
 const LOOK_MS = 60_000;
-/** CAMP's interval of retrieval, until a policy says another. */
-const FIRST_INTERVAL_SEC = 3600;
 
-type Pg = NonNullable<RaOptions['pg']>['port'];
+type Pg = PolicySource['port'];
 
 /**
  * LPF and LCCF, the files that a device fetches at each contact: made from the files of the PG at start and after each
@@ -21,18 +27,22 @@ type Pg = NonNullable<RaOptions['pg']>['port'];
  * down, or sends what is not right.
  */
 export class LocalFiles {
-  readonly #options: RaOptions;
+  /** For the whole of the RA: it follows the policy in force. */
+  readonly policy: RaPolicy;
+  readonly #options: RaSettings;
   readonly #store: VersionedFileStore;
   readonly #outage = new Outage();
   #chain: NamedFile | undefined;
   #policy: NamedFile | undefined;
-  #intervalSec = FIRST_INTERVAL_SEC;
+  #inForce: PolicyData = { global: DEFAULT_GLOBAL_POLICY };
   #retrievedAt: Time32 | undefined;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #stopping = false;
 
-  constructor(options: RaOptions) {
+  constructor(options: RaSettings) {
     this.#options = options;
+    this.policy = governedPolicy(options.policy, () => this.#values());
     this.#store = new VersionedFileStore(options.database, options.objects);
   }
 
@@ -40,20 +50,23 @@ export class LocalFiles {
   async start(): Promise<void> {
     this.#chain = await this.#store.newest('localCertificateChains');
     this.#policy = await this.#store.newest('localPolicy');
+    if (this.#policy) this.#obey(this.#policy);
     await this.wake();
     this.#timer = setInterval(() => void this.wake(), LOOK_MS);
     this.#timer.unref();
   }
 
   /** Retrieves if that is due. Never rejects. */
-  wake(): Promise<void> {
+  async wake(): Promise<void> {
+    if (this.#stopping) return;
     this.#running ??= this.#retrieveIfDue().finally(() => {
       this.#running = undefined;
     });
-    return this.#running;
+    await this.#running;
   }
 
   async stop(): Promise<void> {
+    this.#stopping = true;
     clearInterval(this.#timer);
     await this.#running;
   }
@@ -90,7 +103,23 @@ export class LocalFiles {
     if (this.#outage.pausedUntil(now) !== undefined) return false;
     if (this.#retrievedAt === undefined) return true;
     // A clock that was set back is no reason to wait longer.
-    return now >= this.#retrievedAt + this.#intervalSec || now < this.#retrievedAt;
+    const { maxGpfGccfRetrievalIntervalSec: intervalSec } = this.#values();
+    return now >= this.#retrievedAt + intervalSec || now < this.#retrievedAt;
+  }
+
+  #values() {
+    return policyAt(this.#inForce, timeOf(this.#options.clock));
+  }
+
+  /** Goes on by the policy of the last run. One that nobody can verify any more is no policy. */
+  #obey({ octets }: NamedFile): void {
+    const { trust, clock, log } = this.#options;
+    try {
+      this.#inForce = openLocalPolicyFile(octets, trust, { time: timeOf(clock) }).policy;
+    } catch (error) {
+      if (!(error instanceof ScmsDataError || error instanceof Ieee1609Dot2Error)) throw error;
+      log.warn({ err: error }, 'the policy of the last run is not obeyed');
+    }
   }
 
   async #makeChain(pg: Pg): Promise<void> {
@@ -111,13 +140,12 @@ export class LocalFiles {
     const type = 'localPolicy';
     const options = this.#options;
     const policy = localPolicyOf(await pg.globalPolicyFile(), options);
-    const { gpfVersion, global, local } = policy;
-    const values = policyAt({ global: global.policy, local }, timeOf(options.clock));
-    this.#intervalSec = values.maxGpfGccfRetrievalIntervalSec;
+    const { gpfVersion } = policy;
     if (this.#policy && saysTheSame(this.#policy.octets, policy, options)) return;
     const compose = await signedLocalPolicy(policy, pg, options);
     const lpfVersion = await this.#store.nextVersion(type);
     this.#policy = await this.#store.keep({ type, gpfVersion, lpfVersion }, compose(lpfVersion));
+    this.#inForce = { global: policy.global.policy, local: policy.local };
     options.log.info({ file: this.#policy.name }, 'new local policy file');
   }
 }

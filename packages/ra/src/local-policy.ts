@@ -2,7 +2,6 @@ import { encode } from '@chrysalis/coer';
 import {
   asCertificate,
   Ieee1609Dot2Error,
-  type Time32,
   type VerifiedCertificate,
 } from '@chrysalis/ieee1609dot2';
 import {
@@ -17,12 +16,13 @@ import {
   openLocalPolicyFile,
   openPolicySignature,
   type PolicyGenerator,
+  type PolicyValues,
   requestPolicySignature,
   ScmsDataError,
   timeOf,
   type VerifiedGlobalPolicy,
 } from '@chrysalis/scms';
-import type { RaOptions } from './options.ts';
+import type { PolicyOverrides, RaPolicy, RaSettings } from './options.ts';
 
 /** What goes into an LPF: the PG's policy and the RA's own. */
 export interface LocalPolicy {
@@ -36,7 +36,7 @@ export interface LocalPolicy {
  *
  * @throws ScmsDataError, Ieee1609Dot2Error when the file is not right, or the RA's own values undercut it
  */
-export function localPolicyOf(gpf: Uint8Array, options: RaOptions): LocalPolicy {
+export function localPolicyOf(gpf: Uint8Array, options: RaSettings): LocalPolicy {
   const { trust, clock, policy, la1, la2, pca } = options;
   const global = openGlobalPolicyFile(gpf, trust, timeOf(clock));
   const { gpfVersion } = global;
@@ -44,8 +44,12 @@ export function localPolicyOf(gpf: Uint8Array, options: RaOptions): LocalPolicy 
     throw new ScmsDataError('policy', 'expected the version of the GPF as its policyID');
   }
   const local: LocalPolicyData = {
-    shuffleThreshold: constantSeries(policy.shuffleThreshold),
-    certsPerIPeriod: constantSeries(policy.certificatesPerPeriod),
+    ...(policy.shuffleThreshold !== undefined && {
+      shuffleThreshold: constantSeries(policy.shuffleThreshold),
+    }),
+    ...(policy.certificatesPerPeriod !== undefined && {
+      certsPerIPeriod: constantSeries(policy.certificatesPerPeriod),
+    }),
     laOneHost: constantSeries(la1.hostname),
     laTwoHost: constantSeries(la2.hostname),
     pcaHost: constantSeries(pca.hostname),
@@ -58,7 +62,7 @@ export function localPolicyOf(gpf: Uint8Array, options: RaOptions): LocalPolicy 
 export async function signedLocalPolicy(
   { gpfVersion, global, local }: LocalPolicy,
   pg: PolicyGenerator,
-  options: RaOptions,
+  options: RaSettings,
 ): Promise<(lpfVersion: number) => Uint8Array> {
   const { identity, trust, clock, toleranceSec } = options;
   const time = timeOf(clock);
@@ -77,7 +81,7 @@ export async function signedLocalPolicy(
 }
 
 /** Whether a SignedLocalPolicyFile that was made before still says this, by these signers. */
-export function saysTheSame(file: Uint8Array, policy: LocalPolicy, options: RaOptions): boolean {
+export function saysTheSame(file: Uint8Array, policy: LocalPolicy, options: RaSettings): boolean {
   const { trust, clock, identity } = options;
   try {
     const opened = openLocalPolicyFile(file, trust, {
@@ -99,8 +103,27 @@ export function saysTheSame(file: Uint8Array, policy: LocalPolicy, options: RaOp
   }
 }
 
+/** The policy by which the RA lives: its own values, and those of the policy in force at each look for the rest. */
+export function governedPolicy(own: PolicyOverrides, inForce: () => PolicyValues): RaPolicy {
+  return {
+    get certificatesPerPeriod() {
+      return own.certificatesPerPeriod ?? inForce().certsPerIPeriod;
+    },
+    get weeksAhead() {
+      return own.weeksAhead ?? inForce().maxAvailableCertSupplyPeriods;
+    },
+    get shuffleThreshold() {
+      return own.shuffleThreshold ?? inForce().shuffleThreshold;
+    },
+    get shuffleMaxAgeSec() {
+      return own.shuffleMaxAgeSec ?? inForce().maxCertRequestAgeSec;
+    },
+    shuffleInitial: own.shuffleInitial,
+  };
+}
+
 /** The RA's certificate is in its trust store, verified or pinned; when not, this says why. */
-function verifiedRa({ trust, identity }: RaOptions): VerifiedCertificate {
+function verifiedRa({ trust, identity }: RaSettings): VerifiedCertificate {
   const { certificate } = identity;
   return trust.get(certificate.id) ?? trust.verify(asCertificate(certificate));
 }

@@ -55,6 +55,16 @@ export interface ReportSink {
   readonly certificate: HashedCertificate;
 }
 
+/** How reports are taken from devices and handed on to the MA. */
+export interface ReportPolicy {
+  /** From all devices together: what is beyond is refused. */
+  readonly perMinute: number;
+  /** Reports that have to wait before all of them go to the MA. */
+  readonly poolThreshold: number;
+  /** Longest wait of a report in the pool. */
+  readonly poolMaxAgeSec: number;
+}
+
 /** What the RA gives each device, and how it hides devices from the PCA. */
 export interface RaPolicy {
   /** Certificates of one i-period: 20 by CAMP's policy. */
@@ -67,6 +77,14 @@ export interface RaPolicy {
   readonly shuffleMaxAgeSec: number;
   /** Whether the first certificates of a device skip the shuffle. They then arrive at the PCA together. */
   readonly shuffleInitial: 'immediate' | 'pooled';
+}
+
+/** What an RA decides for itself. The rest follows the policy in force, and CAMP's while there is none. */
+export type PolicyOverrides = Pick<RaPolicy, 'shuffleInitial'> & Partial<RaPolicy>;
+
+/** What an RA is started with. */
+export interface RaSettings extends Omit<RaOptions, 'policy'> {
+  readonly policy: PolicyOverrides;
 }
 
 export interface RaOptions {
@@ -86,8 +104,11 @@ export interface RaOptions {
   readonly pg?: PolicySource;
   /** Whose reports are taken: without it, none are. */
   readonly ma?: ReportSink;
+  /** 1000 a minute, 10,000 pooled and a day when missing. */
+  readonly reports?: Partial<ReportPolicy>;
   readonly database: Database<RaSchema>;
   readonly objects: ObjectStore;
+  /** May change from one look to the next. */
   readonly policy: RaPolicy;
   readonly iPeriod: IPeriodClock;
   /** `ra.client-signature-ttl-sec`: how far a device's time may lie from ours, on either side. */

@@ -6,7 +6,8 @@ import { Door } from './door.ts';
 import { Downloads } from './download.ts';
 import { createHttpServer } from './http-server.ts';
 import { LocalFiles } from './local-files.ts';
-import type { RaOptions } from './options.ts';
+import { MisbehaviorReports } from './misbehavior-reports.ts';
+import type { RaOptions, RaSettings } from './options.ts';
 import { Pipeline } from './pipeline.ts';
 import { Provisioning } from './provision.ts';
 
@@ -24,13 +25,15 @@ export interface RegistrationAuthority {
 
 /** Starts an RA: its pipeline goes on where the last one stopped, and its port answers when the promise resolves. */
 export async function startRegistrationAuthority(
-  options: RaOptions,
+  settings: RaSettings,
 ): Promise<RegistrationAuthority> {
+  const files = new LocalFiles(settings);
+  const options: RaOptions = { ...settings, policy: files.policy };
   const blacklist = new Blacklist(options.database);
   const registry = new DeviceRegistry(options.database);
   const authenticator = new Authenticator(options, blacklist, registry);
   const pipeline = new Pipeline(options);
-  const files = new LocalFiles(options);
+  const reports = options.ma && new MisbehaviorReports(options, options.ma);
   const door = new Door(options.errorDetail, options.log);
   let port = options.listen.port;
   const publicUrl = () => options.publicUrl ?? `https://${options.identity.hostname}:${port}`;
@@ -44,6 +47,7 @@ export async function startRegistrationAuthority(
       }),
       downloads: new Downloads(options, authenticator),
       files,
+      reports,
       raCertificate: options.identity.certificate.octets,
     },
     door,
@@ -52,6 +56,7 @@ export async function startRegistrationAuthority(
   await app.listen({ host: options.listen.address, port });
   port = (app.server.address() as AddressInfo).port;
   pipeline.start();
+  reports?.start();
   options.log.info({ url: publicUrl() }, 'registration authority started');
   return {
     url: publicUrl(),
@@ -60,10 +65,12 @@ export async function startRegistrationAuthority(
     wake() {
       pipeline.wake();
       void files.wake();
+      void reports?.wake();
     },
     async close() {
       await app.close();
       await files.stop();
+      await reports?.stop();
       await pipeline.stop();
     },
   };

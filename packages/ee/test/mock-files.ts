@@ -1,0 +1,77 @@
+import type { Certificate } from '@chrysalis/ieee1609dot2';
+import {
+  type ComponentSigner,
+  composeLocalChainFile,
+  composeLocalPolicyFile,
+  constantSeries,
+  countersigned,
+  customPolicy,
+  DEFAULT_GLOBAL_POLICY,
+  type GlobalPolicyData,
+  type LocalPolicyData,
+  versionOctets,
+} from '@chrysalis/scms';
+import type { RaFile } from '../src/index.ts';
+import { SCMS } from './device.ts';
+import { type MockScms, NOW } from './mock-scms.ts';
+
+export interface MockChains {
+  readonly raHostname?: string;
+  /** Besides those of the SCMS. */
+  readonly more?: readonly Certificate[];
+  /** Instead of the SCMS's own PCA. */
+  readonly pca?: Certificate;
+}
+
+/** A local certificate chain file of the mock SCMS. */
+export function chainFile(
+  gccfVersion: number,
+  lccfVersion: number,
+  options: MockChains = {},
+): RaFile {
+  const { raHostname = 'ra.test', more = [], pca = SCMS.pca.given } = options;
+  const others = [SCMS.crlg, SCMS.ra, SCMS.pg, SCMS.ica].map(({ given }) => given);
+  const octets = composeLocalChainFile(
+    { gccfVersion, lccfVersion, raHostname },
+    { maCertificate: SCMS.ma.given, certs: [pca, ...others, ...more] },
+  );
+  return { name: `local_certificate_chains_0${gccfVersion}_0${lccfVersion}.oer`, octets };
+}
+
+export interface MockPolicy {
+  readonly global?: Partial<GlobalPolicyData>;
+  readonly local?: Partial<LocalPolicyData>;
+  readonly scms?: MockScms;
+  /** Countersigns instead of the PG. */
+  readonly pg?: ComponentSigner;
+  readonly activeTime?: number;
+}
+
+/** A local policy file of the mock SCMS. */
+export function policyFile(
+  gpfVersion: number,
+  lpfVersion: number,
+  options: MockPolicy = {},
+): RaFile {
+  const { global, local, scms = SCMS, pg = scms.pg, activeTime = NOW - 60 } = options;
+  const times = { generationTime: activeTime, activeTime };
+  const globalPolicy = { ...DEFAULT_GLOBAL_POLICY, ...global };
+  const custom = { requestingRaHostname: 'ra.test', globalPolicy };
+  const asked = customPolicy({ ...times, policyID: versionOctets(gpfVersion), custom });
+  const octets = composeLocalPolicyFile(
+    {
+      ...times,
+      gpfVersion,
+      lpfVersion,
+      custom: countersigned(asked, pg, times.generationTime),
+      local: {
+        laOneHost: constantSeries('la1.test'),
+        laTwoHost: constantSeries('la2.test'),
+        pcaHost: constantSeries('pca.test'),
+        ...local,
+      },
+    },
+    scms.ra,
+  );
+  return { name: `local_policy_000${gpfVersion}_000${lpfVersion}.oer`, octets };
+}
