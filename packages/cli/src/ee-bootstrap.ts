@@ -54,7 +54,7 @@ export function addBootstrapCommands(ee: Command, context: CliContext): void {
     .option('--key <file>', 'with --bundle: a request key made elsewhere, 32 octets')
     .addHelpText(
       'after',
-      '\n--kind, --identification, --dialect, --ra and --crl stay with the profile.',
+      '\n--kind, --identification, --dialect, --ra, --crl and --ocsp stay with the profile.',
     )
     .action(action(context, bootstrap));
   withCommonOptions(ee.command('set-ra'))

@@ -24,6 +24,7 @@ export interface CommonOptions {
   readonly profile: string;
   readonly ra?: URL;
   readonly dialect?: Dialect;
+  readonly ocsp?: boolean;
   readonly json?: boolean;
 }
 
@@ -34,6 +35,7 @@ export function withCommonOptions(command: Command): Command {
     .addOption(
       new Option('--dialect <release>', 'the release of ee-ra.asn for requests').choices(DIALECTS),
     )
+    .option('--ocsp', 'the RA has to staple an OCSP response')
     .option('--json', 'print JSON');
 }
 
@@ -68,8 +70,12 @@ export async function withDevice<T>(
 }
 
 /** The settings that were named on the command line. */
-export function settingsOf({ ra, dialect }: CommonOptions): Partial<DeviceSettings> {
-  return { ...(ra && { raUrl: ra }), ...(dialect && { dialect }) };
+export function settingsOf({ ra, dialect, ocsp }: CommonOptions): Partial<DeviceSettings> {
+  return {
+    ...(ra && { raUrl: ra }),
+    ...(dialect && { dialect }),
+    ...(ocsp !== undefined && { ocsp }),
+  };
 }
 
 /** An action of commander: options with those of the program, and the SDK's errors with a hint. */

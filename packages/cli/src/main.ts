@@ -60,7 +60,7 @@ A test SCMS and a device, from nothing to certificates:
   chrysalis ee bootstrap --new
   chrysalis enroll --request chrysalis-ee/SignedEeEnrollmentCertRequest.oer --out bundle
   chrysalis ee bootstrap --bundle bundle
-  chrysalis ee run
+  chrysalis ee topup --wait
 
 Results go to standard output, everything else to standard error. Exit status: 0 done, 1 refused or failed,
 2 wrong arguments.`,

@@ -16,6 +16,8 @@ export interface DeviceSettings {
   readonly raUrl?: URL;
   /** Where the CRL store is; without it no CRL is fetched. */
   readonly crlUrl?: URL;
+  /** Whether the RA has to staple an OCSP response for its X.509 certificate. */
+  readonly ocsp?: boolean;
   /** An OBE: whether it has identification certificates besides. */
   readonly identification?: boolean;
 }
@@ -48,6 +50,7 @@ export function decodeSettings(name: string, octets: Uint8Array): DeviceSettings
     dialect: oneOf(DIALECTS, record, 'dialect', name),
     ...(record.has('raUrl') && { raUrl: urlOf(record, name, 'raUrl') }),
     ...(record.has('crlUrl') && { crlUrl: urlOf(record, name, 'crlUrl') }),
+    ...(record.has('ocsp') && { ocsp: record.flag('ocsp') }),
     ...(record.has('identification') && { identification: record.flag('identification') }),
   };
 }

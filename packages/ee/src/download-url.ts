@@ -22,6 +22,7 @@ export const PATHS = {
   info: '/download/info',
   policy: '/download/policy/local',
   chains: '/download/local-certificate-chain',
+  crl: '/download-crl/',
 } as const satisfies Record<string, string | Record<CertificateKind, string>>;
 
 /**
@@ -49,6 +50,11 @@ export function resolveDownloadUrl(kind: CertificateKind, certDLURL: string, ove
     if (url.port === '') url.port = String(RA_PORT);
   }
   return override === undefined ? url : new URL(url.pathname, override);
+}
+
+/** Where the CRLs are: the URL of a CRL store as it was given, or with the path of the interface (sheet C1). */
+export function crlStoreUrl(url: URL): URL {
+  return url.pathname === '/' ? new URL(PATHS.crl, url) : url;
 }
 
 /** A service of the RA by its path. */

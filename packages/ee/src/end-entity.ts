@@ -85,7 +85,8 @@ export class EndEntity implements AsyncDisposable {
     this.enrollment = enrollment;
     this.settings = settings;
     this.#profile = profile;
-    this.#transport = options.transport ?? httpsTransport({ x509Root: enrollment.x509Root });
+    const { ocsp = false } = settings;
+    this.#transport = options.transport ?? httpsTransport({ x509Root: enrollment.x509Root, ocsp });
     this.#session = new RaSession({
       enrollment,
       settings,

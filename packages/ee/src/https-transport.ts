@@ -1,7 +1,7 @@
 import { errors } from 'undici';
 import { EeError, messageOf } from './error.ts';
 import type { RaRequest, RaResponse, RaTransport } from './ra-transport.ts';
-import { connectTls, type TlsConnection } from './tls-connection.ts';
+import { connectTls, type TlsConnection, type TlsOptions } from './tls-connection.ts';
 
 /** How long a device waits, in milliseconds. A radio link is slow, but not this slow. */
 export interface HttpsTimeouts {
@@ -25,6 +25,8 @@ const DEFAULT_TIMEOUTS: HttpsTimeouts = {
 export interface HttpsTransportOptions {
   /** PEM; the only root that is trusted. */
   readonly x509Root: string;
+  /** Whether the RA has to staple an OCSP response (RFC 6066 §8). */
+  readonly ocsp?: boolean;
   readonly timeouts?: Partial<HttpsTimeouts>;
 }
 
@@ -34,24 +36,23 @@ export interface HttpsTransportOptions {
  * both sides keep it.
  */
 export function httpsTransport(options: HttpsTransportOptions): RaTransport {
-  return new HttpsTransport(options.x509Root, { ...DEFAULT_TIMEOUTS, ...options.timeouts });
+  const { x509Root, ocsp = false, timeouts } = options;
+  return new HttpsTransport({ x509Root, ocsp, ...DEFAULT_TIMEOUTS, ...timeouts });
 }
 
 class HttpsTransport implements RaTransport {
-  readonly #x509Root: string;
-  readonly #timeouts: HttpsTimeouts;
+  readonly #options: TlsOptions & HttpsTimeouts;
   /** Connections that wait for their next exchange, by origin: one is all that a device needs. */
   readonly #idle = new Map<string, TlsConnection>();
   readonly #all = new Set<TlsConnection>();
   readonly #closing = new AbortController();
 
-  constructor(x509Root: string, timeouts: HttpsTimeouts) {
-    this.#x509Root = x509Root;
-    this.#timeouts = timeouts;
+  constructor(options: TlsOptions & HttpsTimeouts) {
+    this.#options = options;
   }
 
   async exchange(request: RaRequest, signal?: AbortSignal): Promise<RaResponse> {
-    const deadline = AbortSignal.timeout(this.#timeouts.exchangeMs);
+    const deadline = AbortSignal.timeout(this.#options.exchangeMs);
     const either = AbortSignal.any([deadline, this.#closing.signal, ...(signal ? [signal] : [])]);
     const connection = await this.#connection(request.url, either, signal);
     try {
@@ -78,8 +79,7 @@ class HttpsTransport implements RaTransport {
     if (idle?.isUsable()) return idle;
     if (idle !== undefined) this.#drop(idle);
     try {
-      const tls = { x509Root: this.#x509Root, ...this.#timeouts };
-      const connection = await connectTls(new URL(url.origin), tls, either);
+      const connection = await connectTls(new URL(url.origin), this.#options, either);
       this.#all.add(connection);
       return connection;
     } catch (error) {

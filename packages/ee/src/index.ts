@@ -47,6 +47,7 @@ export { EeError, type EeErrorCode } from './error.ts';
 export { adopt, type Governance, govern, type HeldFiles, type RaFileKind } from './governance.ts';
 export { type HttpsTimeouts, httpsTransport } from './https-transport.ts';
 export { decodeInfo, type Info } from './info.ts';
+export { verifyOcspResponse } from './ocsp.ts';
 export {
   type EntryFailure,
   type OpenApplicationOptions,

@@ -14,7 +14,13 @@ import type { CertificateFolder } from './certificate-folder.ts';
 import { type Answer, contact } from './contact.ts';
 import type { DeviceSettings } from './device-settings.ts';
 import { downloadOnce } from './download.ts';
-import { type CertificateKind, PATHS, resolveDownloadUrl, serviceUrl } from './download-url.ts';
+import {
+  type CertificateKind,
+  crlStoreUrl,
+  PATHS,
+  resolveDownloadUrl,
+  serviceUrl,
+} from './download-url.ts';
 import type { Enrollment } from './enrollment.ts';
 import { EeError } from './error.ts';
 import type { Governance, RaFileKind } from './governance.ts';
@@ -179,8 +185,9 @@ export class RaSession {
   /** A file that anybody may have, if there is another than the one that is held. */
   async fetchRaFile(which: RaFileKind, held: RaFile | undefined): Promise<RaFileAnswer> {
     const { transport, settings, signal } = this.#parts;
-    const url = which === 'crl' ? settings.crlUrl : this.#url(PATHS[which]);
-    if (url === undefined) return { type: 'not-offered' };
+    const { crlUrl } = settings;
+    if (which === 'crl' && crlUrl === undefined) return { type: 'not-offered' };
+    const url = crlUrl && which === 'crl' ? crlStoreUrl(crlUrl) : this.#url(PATHS[which]);
     const maxOctets = MAX_FILE_OCTETS[which];
     return withBackOff(
       () => fetchRaFile({ transport, url, held, maxOctets, ...(signal && { signal }) }),

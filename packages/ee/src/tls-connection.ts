@@ -1,7 +1,9 @@
+import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import tls from 'node:tls';
 import { type buildConnector, Client } from 'undici';
 import { EeError } from './error.ts';
+import { verifyOcspResponse } from './ocsp.ts';
 
 /** An https port of 443 is not written in a URL. */
 const HTTPS_PORT = 443;
@@ -12,6 +14,8 @@ const MAX_HEADER_OCTETS = 16_384;
 export interface TlsOptions {
   /** PEM; the only root that is trusted. */
   readonly x509Root: string;
+  /** Whether the RA has to staple an OCSP response that says that its certificate is good. */
+  readonly ocsp: boolean;
   /** TCP and TLS together. */
   readonly connectMs: number;
   readonly headersMs: number;
@@ -74,7 +78,7 @@ export async function connectTls(
 
 async function handshake(
   { hostname, port }: URL,
-  { x509Root, connectMs }: TlsOptions,
+  { x509Root, ocsp, connectMs }: TlsOptions,
   signal: AbortSignal,
 ): Promise<tls.TLSSocket> {
   signal.throwIfAborted();
@@ -92,6 +96,11 @@ async function handshake(
     ALPNProtocols: ['http/1.1'],
     // Said, because NODE_TLS_REJECT_UNAUTHORIZED=0 would otherwise decide.
     rejectUnauthorized: true,
+    requestOCSP: ocsp,
+  });
+  let stapled: Buffer | null = null;
+  socket.on('OCSPResponse', (response: Buffer | null) => {
+    stapled = response;
   });
   const fail = (error: unknown) => {
     socket.destroy();
@@ -105,7 +114,14 @@ async function handshake(
   signal.addEventListener('abort', stop, { once: true });
   socket.once('error', fail);
   socket.once('close', () => reject(new Error('the connection was closed in the handshake')));
-  socket.once('secureConnect', () => resolve(socket));
+  socket.once('secureConnect', () => {
+    try {
+      if (ocsp) checkStapled(socket, stapled, new X509Certificate(x509Root));
+      resolve(socket);
+    } catch (error) {
+      fail(error);
+    }
+  });
   return promise.finally(() => {
     clearTimeout(timer);
     signal.removeEventListener('abort', stop);
@@ -113,4 +129,18 @@ async function handshake(
     // Until the HTTP client listens, a connection that breaks is seen by its being closed.
     socket.on('error', () => {});
   });
+}
+
+/** Without a response the check would be none: whoever stole the RA's key would not staple one. */
+function checkStapled(
+  socket: tls.TLSSocket,
+  response: Uint8Array | null,
+  root: X509Certificate,
+): void {
+  const certificate = socket.getPeerX509Certificate();
+  if (response === null || certificate === undefined) {
+    throw new EeError('tls', 'expected a stapled OCSP response, saw none');
+  }
+  const issuer = certificate.issuerCertificate ?? root;
+  verifyOcspResponse(response, certificate, issuer, Date.now());
 }

@@ -37,6 +37,7 @@ export interface TestServer {
   readonly requests: { method: string; path: string; headers: https.RequestOptions['headers'] }[];
   /** Octets that clients sent inside TLS, of complete and of broken requests. */
   readonly octetsReceived: () => number;
+  readonly server: https.Server;
   /** TLS handshakes that were finished. */
   readonly handshakes: () => number;
 }
@@ -78,6 +79,7 @@ export async function serveHttps(
   return {
     url: new URL(`https://localhost:${port}`),
     requests,
+    server,
     octetsReceived: () => octets,
     handshakes: () => handshakes,
   };

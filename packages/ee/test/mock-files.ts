@@ -1,6 +1,9 @@
-import type { Certificate } from '@chrysalis/ieee1609dot2';
+import { encode } from '@chrysalis/coer';
+import { type Certificate, type HashedCertificate, hashedId10 } from '@chrysalis/ieee1609dot2';
 import {
   type ComponentSigner,
+  CompositeCrl,
+  type CrlTypeSpecific,
   composeLocalChainFile,
   composeLocalPolicyFile,
   constantSeries,
@@ -9,6 +12,7 @@ import {
   DEFAULT_GLOBAL_POLICY,
   type GlobalPolicyData,
   type LocalPolicyData,
+  signCrl,
   versionOctets,
 } from '@chrysalis/scms';
 import type { RaFile } from '../src/index.ts';
@@ -74,4 +78,40 @@ export function policyFile(
     scms.ra,
   );
   return { name: `local_policy_000${gpfVersion}_000${lpfVersion}.oer`, octets };
+}
+
+export interface MockCrl {
+  readonly series: number;
+  readonly typeSpecific: CrlTypeSpecific;
+  readonly signer?: ComponentSigner;
+}
+
+/** A CompositeCrl of the mock SCMS. */
+export function crlFile(name: string, ...crls: readonly MockCrl[]): RaFile {
+  const securedCrlSeries = crls.map(({ series, typeSpecific, signer = SCMS.crlg }) =>
+    signCrl(
+      {
+        version: 1,
+        crlSeries: series,
+        crlCraca: SCMS.root.certificate.id,
+        issueDate: NOW - 60,
+        nextCrl: NOW + 604_800,
+        priorityInfo: {},
+        typeSpecific,
+      },
+      signer,
+    ),
+  );
+  const octets = encode(CompositeCrl, {
+    securedCrlSeries,
+    revokedRootCAs: [],
+    revokedElectors: [],
+  });
+  return { name, octets };
+}
+
+/** A list of certificates by their hashes. */
+export function hashesOf(...certificates: readonly HashedCertificate[]): CrlTypeSpecific {
+  const entries = certificates.map(({ hash }) => ({ id: hashedId10(hash), expiry: NOW + 86_400 }));
+  return { type: 'fullHashCrl', value: { crlSerial: 1, entries } };
 }

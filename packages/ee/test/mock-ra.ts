@@ -25,6 +25,7 @@ import {
   batchEntries,
   CURRENT_I,
   identificationResponse,
+  type Linkage,
   type MockScms,
   NOW,
   openAsRa,
@@ -54,6 +55,7 @@ export interface MockRaOptions {
   /** How many periods from the current one there are batches for. */
   readonly periods?: number;
   readonly perPeriod?: number;
+  readonly linkage?: Linkage;
   /** How many identification files there are, from 0 on. */
   readonly identificationFiles?: number;
 }
@@ -107,7 +109,7 @@ export class MockRa {
     if (downloaded) return this.#download(downloaded, request);
     if (url.pathname === PATHS.policy) return this.#file('policy', request);
     if (url.pathname === PATHS.chains) return this.#file('chains', request);
-    if (url.pathname === '/download-crl/') return this.#file('crl', request);
+    if (url.pathname === PATHS.crl) return this.#file('crl', request);
     if (url.pathname !== PATHS.info) return { status: 500 };
     this.#authenticate(request);
     return { status: 200, body: this.info };
@@ -180,7 +182,9 @@ export class MockRa {
     switch (request.type) {
       case 'pseudonym':
         if (i < CURRENT_I || i >= CURRENT_I + this.periods) return undefined;
-        return zipOf(batchEntries(scms, request, i, this.#options.perPeriod ?? 3));
+        return zipOf(
+          batchEntries(scms, request, i, this.#options.perPeriod ?? 3, this.#options.linkage),
+        );
       case 'identification':
         if (i < this.purgedBelow || i >= this.identificationFiles) return undefined;
         return zipOf({ [`${hash}_${i}`]: identificationResponse(scms, request, i, time) });

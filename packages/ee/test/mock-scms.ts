@@ -190,7 +190,7 @@ export function enroll(
   const { value: key } = verifyKeyIndicator;
   if (key.type !== 'ecdsaNistP256') throw new TypeError('expected a key on P-256');
   const { certificate, reconstructionValue } = issueImplicit(
-    wishes,
+    { ...wishes, cracaId: hashedId3(scms.root.certificate.hash) },
     toPoint(key.value),
     eca,
     systemRandom,
@@ -272,6 +272,7 @@ export function acknowledge(scms: MockScms, body: Uint8Array, options: AckOption
 
 export interface ResponseOptions {
   readonly iCert?: number;
+  readonly linkageValue?: Uint8Array;
   readonly start?: Time32;
   /** Signs the response; the PCA. */
   readonly signer?: Authority;
@@ -290,7 +291,8 @@ export function certificateResponse(
   const { signer = scms.pca, issuer = scms.pca, random = systemRandom } = options;
   const start = options.start ?? I_PERIOD_EPOCH + i * I_PERIOD_LENGTH_SEC;
   const duration = { type: 'hours', value: CERTIFICATE_HOURS } as const;
-  const linkageData = { iCert: options.iCert ?? i, linkageValue: random(9) };
+  const { iCert = i, linkageValue = random(9) } = options;
+  const linkageData = { iCert, linkageValue };
   return sealedResponse(scms, cocoon, {
     content: {
       id: { type: 'linkageData', value: linkageData },
@@ -426,12 +428,16 @@ export function sealedPlaintext(
   return signMessage(response, signer.certificate, signer.key);
 }
 
+/** The linkage value of certificate j in period i. */
+export type Linkage = (i: number, j: number) => Uint8Array;
+
 /** The batch of a period as entries of a zip. */
 export function batchEntries(
   scms: MockScms,
   request: Pick<PseudonymRequest, 'verifyKeyInfo' | 'respEncKeyInfo'>,
   i: number,
   count: number,
+  linkage?: Linkage,
 ): Record<string, Uint8Array> {
   const { verifyKeyInfo, respEncKeyInfo } = request;
   const verify = cocoonPoints(
@@ -449,7 +455,12 @@ export function batchEntries(
   return Object.fromEntries(
     verify.map((point, j) => [
       formatEntryName(i, j),
-      certificateResponse(scms, i, { verify: point, respEnc: respEnc[j]! }),
+      certificateResponse(
+        scms,
+        i,
+        { verify: point, respEnc: respEnc[j]! },
+        linkage && { linkageValue: linkage(i, j) },
+      ),
     ]),
   );
 }

@@ -330,11 +330,12 @@ describe('a top-up', () => {
 
   it('goes on from a death at any step with one set of keys of each kind', async () => {
     const cases = [
-      { settings: { identification: true }, keySets: 2 },
-      { settings: { kind: 'rse' }, keySets: 1 },
+      // That the last step may take effect before the death is played for a vehicle in end-entity.test.ts.
+      { settings: { identification: true }, keySets: 2, applied: [false] },
+      { settings: { kind: 'rse' }, keySets: 1, applied: [false, true] },
     ] as const;
-    for (const { settings, keySets } of cases) {
-      for (const isAppliedBeforeDeath of [false, true]) {
+    for (const { settings, keySets, applied } of cases) {
+      for (const isAppliedBeforeDeath of applied) {
         for (let dieAt = 1; ; dieAt += 1) {
           const small = { periods: 1, perPeriod: 1, identificationFiles: 1 };
           const { storage, ra, eeOptions } = await device(small);
