@@ -250,7 +250,8 @@ describe('the pipeline', () => {
   });
 
   it('loses nothing to a clock that is ten weeks ahead for a moment', async (t) => {
-    const fixture = await start(t, { policy: { weeksAhead: 2 }, dropGraceMs: 60_000 });
+    const policy = { weeksAhead: 2, shuffleThreshold: 20 };
+    const fixture = await start(t, { policy, dropGraceMs: 60_000 });
     const device = await register(fixture);
     const now = timeOf(fixture.clock);
     const i = currentI(fixture);
@@ -261,6 +262,9 @@ describe('the pipeline', () => {
     fixture.clock.set(now);
     fixture.ra.wake();
     for (const week of [i, i + 1]) assert(await download(fixture, device, week));
+    fixture.clock.set(iPeriod.start(i + 1) + 60);
+    fixture.ra.wake();
+    await fixture.eventually(() => download(fixture, device, i + 2));
     assert(!fixture.logged.some((line) => line.message === 'period dropped'));
   });
 

@@ -80,7 +80,7 @@ async function bootstrap(context: CliContext, options: BootstrapOptions): Promis
   const enrollment = await installBundle(profile, files, context.clock, key);
   const { raUrl = enrollment.raUrl } = await profile.settings();
   for (const warning of enrollment.warnings) note(context, `warning: ${warning}`);
-  note(context, `next: chrysalis ee run --profile ${options.profile}`);
+  note(context, `next: chrysalis ee topup --wait --profile ${options.profile}`);
   print(context, options, {
     text: `enrolled as ${formatHex(enrollment.certificate.id)} at ${raUrl.href}`,
     json: {

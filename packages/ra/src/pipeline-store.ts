@@ -47,10 +47,15 @@ export class PipelineStore {
   /**
    * The device that lacks the nearest period up to `last`: nearest weeks first, oldest device first. Not one whose
    * enrollment certificate ends before, nor one that is blacklisted. Devices that failed come after all others, and
-   * not before their time: what is wrong with one of them costs the others nothing.
+   * not before their time: what is wrong with one of them costs the others nothing. None that lags behind
+   * `leastExpanded`.
    */
-  async nextToExpand(last: number, now: Time32): Promise<Device | undefined> {
-    const lacking = this.#lackingPeriod(last);
+  async nextToExpand(
+    last: number,
+    leastExpanded: number,
+    now: Time32,
+  ): Promise<Device | undefined> {
+    const lacking = this.#lackingPeriod(last).where('expanded_through', '>=', leastExpanded);
     const fresh = await lacking
       .where('failures', '=', 0)
       .orderBy('expanded_through')

@@ -11,6 +11,7 @@ import { endOfChain, lastPeriodOfAll, OVERLAP_SEC, skipsShuffle, supplySec } fro
 import { type LinkageValues, requestLinkageValues } from './linkage-conversation.ts';
 import type { RaOptions } from './options.ts';
 import { checkReply } from './pca-conversation.ts';
+import { PeriodsOver } from './periods-over.ts';
 import { type DueRequest, PipelineStore } from './pipeline-store.ts';
 import { endOf, periodOf } from './validity.ts';
 
@@ -42,8 +43,7 @@ export class Pipeline {
   #wake: (() => void) | undefined;
   #awake = true;
   #running: Promise<void> | undefined;
-  /** Periods that are over by the wall clock, and since when of this process's time they have been seen to be. */
-  #seenOver: { readonly over: number; readonly at: number } | undefined;
+  readonly #periodsOver: PeriodsOver;
   readonly #laOutage = new Outage();
   readonly #pcaOutage = new Outage();
   /** Of the object store, when files that are over cannot be deleted. */
@@ -52,6 +52,7 @@ export class Pipeline {
   constructor(options: RaOptions) {
     this.#options = options;
     this.#store = new PipelineStore(options.database);
+    this.#periodsOver = new PeriodsOver(options.dropGraceMs ?? DROP_GRACE_MS);
   }
 
   start(): void {
@@ -90,23 +91,32 @@ export class Pipeline {
 
   /** Does a little of everything; false when there was nothing to do. */
   async #step(): Promise<boolean> {
-    await this.#dropOver();
+    const overForSure = this.#overForSure();
+    await this.#dropOver(overForSure);
     const sent = await this.#sendDue();
     const filed = await this.#fileComplete();
     const composed = await this.#composeNumbered();
-    const expanded = await this.#expandNext();
+    const expanded = await this.#expandNext(overForSure);
     const released = await this.#openShuffle();
     return sent || filed || composed || expanded || released;
   }
 
-  async #expandNext(): Promise<boolean> {
+  #overForSure(): number {
+    const { iPeriod, clock } = this.#options;
+    const over = iPeriod.at(timeOf(clock) - OVERLAP_SEC) - 1;
+    return this.#periodsOver.look(over, performance.now());
+  }
+
+  async #expandNext(overForSure: number): Promise<boolean> {
     const now = timeOf(this.#options.clock);
     if ((await this.#store.countWaiting()) >= MAX_WAITING) return false;
     const last = lastPeriodOfAll(this.#options, now);
-    const device = await this.#store.nextToExpand(last, now);
+    const current = this.#options.iPeriod.at(now);
+    // What is over is not made any more: a device that lags behind goes on with the current period, once that is sure.
+    const leastExpanded = overForSure >= current - 1 ? -1 : current - 1;
+    const device = await this.#store.nextToExpand(last, leastExpanded, now);
     if (!device) return false;
-    // What is over is not made any more: after an outage a device goes on with the current period.
-    const i = Math.max(device.expanded_through + 1, Math.min(this.#options.iPeriod.at(now), last));
+    const i = Math.max(device.expanded_through + 1, Math.min(current, last));
     if (i > device.last_i) {
       await this.#store.endDevice(device);
       return true;
@@ -285,15 +295,12 @@ export class Pipeline {
    * Drops each period that is over whole: the files of all devices, and the index of their requests. A period's files
    * stay as long as its certificates are valid (Q23).
    */
-  async #dropOver(): Promise<void> {
+  async #dropOver(last: number): Promise<void> {
     const { iPeriod, clock, objects, log } = this.#options;
     const now = timeOf(clock);
-    const over = iPeriod.at(now - OVERLAP_SEC) - 1;
-    if (over < 0 || this.#dropOutage.pausedUntil(now) !== undefined) return;
+    if (this.#dropOutage.pausedUntil(now) !== undefined) return;
     const dropped = await this.#store.setting('dropped_through');
-    if (dropped !== undefined && dropped >= over) return;
-    const last = this.#lastOverForSure(over);
-    if (last === undefined) return;
+    if (last < 0 || (dropped !== undefined && dropped >= last)) return;
     try {
       for (let i = dropped === undefined ? last : dropped + 1; i <= last; i++) {
         await objects.deleteAll(String(i));
@@ -306,20 +313,6 @@ export class Pipeline {
       this.#dropOutage.failed(now);
       log.error({ err: error }, 'period not dropped');
     }
-  }
-
-  /**
-   * The last period that has been over for a while of this process's own time, whatever the wall clock says: one that
-   * was set wrong, and is set right in that while, destroys nothing.
-   */
-  #lastOverForSure(over: number): number | undefined {
-    const { dropGraceMs = DROP_GRACE_MS } = this.#options;
-    if (dropGraceMs === 0) return over;
-    const now = performance.now();
-    const seen = this.#seenOver;
-    const isForSure = seen !== undefined && seen.over <= over && now - seen.at >= dropGraceMs;
-    if (seen === undefined || seen.over > over || isForSure) this.#seenOver = { over, at: now };
-    return isForSure ? seen.over : undefined;
   }
 
   /** Milliseconds until something falls due by itself: a new period, a repetition, the shuffle. */

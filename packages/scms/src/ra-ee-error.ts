@@ -56,7 +56,7 @@ export const RA_EE_ERROR_EXPLANATIONS: Readonly<Record<RaEeErrorName, RaEeErrorE
     next: 'encrypt it to the certificate of the RA',
   },
   raNoCertFileAvailable: {
-    when: 'the file is not there yet, is there no more, or belongs to another device',
+    when: 'the file is not there yet, is there no more, or belongs to another device; also when there is no policy file',
     next: `${BACK_OFF}; .info says when`,
   },
   raAuthenticationFailed: {
@@ -76,7 +76,7 @@ export const RA_EE_ERROR_EXPLANATIONS: Readonly<Record<RaEeErrorName, RaEeErrorE
     next: 'correct the message: repeating it changes nothing',
   },
   raMoreThanAllowedTries: {
-    when: 'more failures than are allowed (not given yet)',
+    when: 'more misbehavior reports arrive, or wait for the MA, than the RA takes',
     next: BACK_OFF,
   },
   raInvalidURL: {
