@@ -90,10 +90,36 @@ function explain(error: unknown, context: CliContext): number {
     if (isDebug) say(String(error.stack));
     return EXIT_FAILED;
   }
+  const fault = systemFault(error);
+  if (fault !== undefined) {
+    say(fault.message);
+    if (fault.hint !== undefined) say(`hint: ${fault.hint}`);
+    if (isDebug) say(String((error as Error).stack));
+    return EXIT_FAILED;
+  }
   say(`internal error: ${error instanceof Error ? error.message : String(error)}`);
   if (isDebug) say(error instanceof Error ? String(error.stack) : String(error));
   else say('hint: this is a bug; CHRYSALIS_DEBUG=1 shows where');
   return EXIT_FAILED;
+}
+
+/** Hints for what the operating system or TLS refuses: none of it is a bug of ours. */
+const SYSTEM_HINTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process listens there: stop it, or choose another ra.port or crl.port',
+  EACCES: 'this user may not do that: ports below 1024 and files of others need another user',
+  ENOSPC: 'the disk is full',
+  EEXIST: 'something else has that name: choose another with --dir',
+  ERR_OSSL_X509_KEY_VALUES_MISMATCH: 'ra.tls-cert and ra.tls-key have to belong together',
+};
+
+function systemFault(error: unknown): { message: string; hint: string | undefined } | undefined {
+  const { code, syscall } = error as { code?: unknown; syscall?: unknown };
+  if (!(error instanceof Error) || typeof code !== 'string') return undefined;
+  if (typeof syscall !== 'string' && !code.startsWith('ERR_OSSL_')) return undefined;
+  return {
+    message: `expected the system to agree, saw ${error.message}`,
+    hint: SYSTEM_HINTS[code],
+  };
 }
 
 /** What the user, or whoever runs the machine, can do something about. */

@@ -1,5 +1,5 @@
 /** `chrysalis serve`: the RA, with the test authorities in process, until it is told to stop. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type Authority,
@@ -147,7 +147,7 @@ async function assemble(
     ...(publicUrl !== undefined && { publicUrl }),
     tls: {
       certificatePem: await readFile(config.ra.tlsCert, 'utf8'),
-      privateKeyPem: await readFile(config.ra.tlsKey, 'utf8'),
+      privateKeyPem: await readOwnFile(config.ra.tlsKey),
     },
     trust,
     ecas,
@@ -309,6 +309,17 @@ async function openAuthorities(
   });
   resources.defer(() => port.close());
   return { pca: { ...(await peer('pca', pca)), port }, la1: la1.peer, la2: la2.peer };
+}
+
+/** A private key that others can read is none: the same rule as for the 1609.2 keys. */
+async function readOwnFile(path: string): Promise<string> {
+  const { mode } = await stat(path);
+  if ((mode & 0o077) !== 0) {
+    throw new CliError(`${path}: expected a key that only its owner can read`, {
+      hint: `chmod 600 ${path}`,
+    });
+  }
+  return readFile(path, 'utf8');
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
