@@ -11,10 +11,12 @@ import {
   ToBeSignedData,
 } from '@chrysalis/ieee1609dot2';
 import {
+  CompositeCrl,
   type Dialect,
   EncryptedIndividualPlv,
   LinkageSeedAndLaId,
   PlaintextCertificateResponse,
+  ScmsFile,
   ScmsPdu122,
   ScmsPdu124,
   SignedCertificateRequest122,
@@ -77,6 +79,8 @@ const KINDS: readonly Kind[] = [
   IEEE1609DOT2_DATA,
   CERTIFICATE,
   SCMS_PDU,
+  kind('ScmsFile', ScmsFile as Codec<never>),
+  kind('CompositeCrl', CompositeCrl as Codec<never>),
   SIGNED_CERTIFICATE_REQUEST,
   CERTIFICATE_RESPONSE,
   PLAINTEXT_RESPONSE,

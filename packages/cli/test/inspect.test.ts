@@ -333,7 +333,7 @@ describe('what it finds out', () => {
   test('the names of all types, each of which --type takes, in any case', async () => {
     await assert.rejects(inspect(['--help']), { code: 'commander.helpDisplayed' });
     const names = (await help()).split('Types: ')[1]?.split('\n\n')[0] ?? '';
-    assert.equal(names.split(/,\s+/).length, 17);
+    assert.equal(names.split(/,\s+/).length, 19);
     const { fields } = await inspectJson(device.given.octets, '--type', 'CERTIFICATE');
     assert.equal(fields.name, 'Certificate');
     const plv = encode(ToBeEncryptedIndividualPlv, { iValue: 7, plv: new Uint8Array(9) });
