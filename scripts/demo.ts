@@ -29,7 +29,7 @@ await step('1. A test SCMS: root, ICA, ECA, PCA, two LAs, PG, MA, CRLG, and the 
 ]);
 
 heading('2. The RA, with the authorities behind it');
-const { url, stop } = await startServer();
+const { url, crlUrl, stop } = await startServer();
 console.log(`RA: ${url}`);
 
 await step('3. The vehicle makes its key and asks for enrollment', [
@@ -37,7 +37,7 @@ await step('3. The vehicle makes its key and asks for enrollment', [
 ]);
 await step('4. The ECA enrolls it and hands out the bootstrap bundle', [
   ...['--dir', state, 'enroll', '--request', join(vehicle, 'SignedEeEnrollmentCertRequest.oer')],
-  ...['--out', bundle, '--ra-url', url],
+  ...['--out', bundle, '--ra-url', url, '--crl-url', crlUrl],
 ]);
 await step('5. The vehicle checks every certificate in it and reconstructs its key', [
   ...['ee', 'bootstrap', '--profile', vehicle, '--bundle', bundle],
@@ -69,14 +69,20 @@ async function step(title: string, argv: readonly string[]): Promise<void> {
   process.exit(status);
 }
 
+/** What `serve` says when it is ready. */
+interface Served {
+  readonly url: string;
+  readonly crlUrl: string;
+}
+
 /** Runs `chrysalis serve` in this process until it is told to stop. */
-async function startServer(): Promise<{ url: string; stop(): Promise<void> }> {
+async function startServer(): Promise<Served & { stop(): Promise<void> }> {
   const abort = new AbortController();
   context.signal.addEventListener('abort', () => abort.abort());
-  const { promise: ready, resolve: announce } = Promise.withResolvers<string>();
+  const { promise: ready, resolve: announce } = Promise.withResolvers<Served>();
   const serving: CliContext = {
     ...context,
-    stdout: { write: (text: string) => announce(JSON.parse(text).url as string) },
+    stdout: { write: (text: string) => announce(JSON.parse(text) as Served) },
     signal: abort.signal,
   };
   const argv = ['--dir', state, '--json', 'serve', '--log-level', 'warn'];
@@ -84,10 +90,10 @@ async function startServer(): Promise<{ url: string; stop(): Promise<void> }> {
   const failed = ended.then((status) => {
     throw new Error(`the RA ended with status ${status}`);
   });
-  const url = await Promise.race([ready, failed]);
+  const served = await Promise.race([ready, failed]);
   failed.catch(() => {});
   return {
-    url,
+    ...served,
     async stop() {
       abort.abort();
       await ended;

@@ -1,6 +1,7 @@
 /** Identification certificates of an OBE and application certificates of an RSE, over real TLS. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import { chainPartsOf, createPolicyGenerator } from '@chrysalis/authorities';
 import { decode, encode } from '@chrysalis/coer';
 import {
   cocoonPoints,
@@ -12,6 +13,8 @@ import {
   systemRandom,
 } from '@chrysalis/crypto';
 import {
+  asCertificate,
+  type Duration,
   decrypterOf,
   decryptForKey,
   encryptionPointOf,
@@ -22,8 +25,11 @@ import {
   signatureInput,
   ToBeSignedCertificate,
 } from '@chrysalis/ieee1609dot2';
+import type { PolicySource } from '@chrysalis/ra';
 import {
   type ApplicationRequest,
+  constantSeries,
+  DEFAULT_GLOBAL_POLICY,
   type Dialect,
   type EeRaRequest,
   type IdentificationRequest,
@@ -338,6 +344,52 @@ describe('application certificates', () => {
     });
   });
 
+  it('last and are renewed as the policy said when they were asked for', async (t) => {
+    const held = Promise.withResolvers<void>();
+    const fixture = await start(t, {
+      wrapPca: (pca) => ({
+        async requestCertificate(request) {
+          await held.promise;
+          return pca.requestCertificate(request);
+        },
+      }),
+    });
+    await fixture.restart({ pg: pgWith(fixture, 2, { validity: 48, overlap: 24 }) });
+    const now = timeOf(fixture.clock);
+    const device = createDevice(fixture.scms, random, now);
+    const keys = freshKeys();
+    const ask = (own = freshKeys()) =>
+      send(fixture, device, application(own, timeOf(fixture.clock)));
+    const hash = acknowledged(fixture, await ask(keys), 'application');
+
+    // Another policy before the PCA has answered changes nothing of it, wherever it stands.
+    await fixture.restart({ pg: pgWith(fixture, 3, { validity: 30, overlap: 2 }) });
+    held.resolve();
+    const entry = await entryOf(fixture, device, 'application', `${hash}.zip`, hash);
+    const certificate = open(fixture, entry, keys.response, keys.verify, 'implicit');
+    assert.deepEqual(certificate.certificate.toBeSigned.validityPeriod, {
+      start: now,
+      duration: { type: 'hours', value: 72 },
+    });
+    fixture.clock.set(now + 48 * HOUR - 1);
+    expectRefusal(await ask(), 'raRequestForMultipleCerts');
+    fixture.clock.set(now + 48 * HOUR);
+    const next = freshKeys();
+    const second = acknowledged(fixture, await ask(next), 'application');
+    const later = await entryOf(fixture, device, 'application', `${second}.zip`, second);
+    const { validityPeriod } = open(fixture, later, next.response, next.verify, 'implicit')
+      .certificate.toBeSigned;
+    assert.deepEqual(validityPeriod, {
+      start: now + 48 * HOUR,
+      duration: { type: 'hours', value: 32 },
+    });
+    // It is still to be had until the end that it has, by the policy of then.
+    fixture.clock.set(now + 72 * HOUR - 1);
+    fixture.ra.wake();
+    const still = await get(fixture, device, PATHS.application.download, `${hash}.zip`);
+    assert.equal(still.status, 200);
+  });
+
   it('asked for twice at once are one', async (t) => {
     const fixture = await start(t);
     const now = timeOf(fixture.clock);
@@ -359,6 +411,29 @@ describe('application certificates', () => {
     expectRefusal(await send(fixture, device, tooLate), 'raWrongParameters');
   });
 });
+
+/** A PG whose application certificates are renewed after `validity` hours and last `overlap` longer. */
+function pgWith(
+  { scms, trust, clock }: RaFixture,
+  gpfVersion: number,
+  { validity, overlap }: { readonly validity: number; readonly overlap: number },
+): PolicySource {
+  const hours = (value: number) => constantSeries<Duration>({ type: 'hours', value });
+  const port = createPolicyGenerator({
+    pg: scms.pg,
+    trust,
+    clock,
+    gpfVersion,
+    gccfVersion: 1,
+    policy: {
+      ...DEFAULT_GLOBAL_POLICY,
+      rseApplicationCertValidity: hours(validity),
+      rseApplicationCertOverlap: hours(overlap),
+    },
+    chain: chainPartsOf(scms),
+  });
+  return { port, roots: [asCertificate(scms.root.certificate)] };
+}
 
 interface Keys {
   readonly verify: PrivateKey;

@@ -6,6 +6,7 @@ import {
   AuthorityUnavailableError,
   type CertificateAuthority,
   IPeriodClock,
+  type LinkageAuthority,
   timeOf,
 } from '@chrysalis/scms';
 import {
@@ -139,14 +140,15 @@ describe('the pipeline', () => {
     });
     const fixture = await start(t, { wrapPca, policy: { weeksAhead: 1 } });
     const device = await register(fixture);
-    await fixture.eventually(async () => (asked >= 20 ? true : undefined));
+    // As many as are tried at once at first.
+    await fixture.eventually(async () => (asked >= 8 ? true : undefined));
     assert.equal(await download(fixture, device, currentI(fixture)), undefined);
     isDown = false;
     fixture.clock.advance(2);
     fixture.ra.wake();
     await fixture.eventually(() => download(fixture, device, currentI(fixture)));
     await expectNoKeyTwice(fixture, 20);
-    assert(fixture.logged.some((line) => line.message === 'no certificate from the PCA'));
+    assert(fixture.logged.some((line) => line.message === 'no answer from the PCA'));
   });
 
   it('files nothing that does not answer its request', async (t) => {
@@ -174,25 +176,43 @@ describe('the pipeline', () => {
     await expectNoKeyTwice(fixture, 20);
   });
 
-  it('waits for an LA that is down', async (t) => {
-    let isDown = true;
+  it('takes no device while the PLV cache is empty, and says so; devices come again', async (t) => {
+    const la = switchedLa('down');
+    const fixture = await start(t, { policy: { weeksAhead: 1 }, wrapLa: la.wrap });
+    await assert.rejects(register(fixture), /500 !== 200/);
+    assert(fixture.logged.some((line) => line.message === 'no pre-linkage values'));
+    assert(
+      fixture.logged.some(({ fields }) =>
+        /pre-linkage value chain in the cache/.test(String((fields.err as Error)?.message)),
+      ),
+    );
+    la.isDown = false;
+    fixture.clock.advance(2);
+    fixture.ra.wake();
+    const device = await fixture.eventually(() => register(fixture).catch(() => undefined));
+    await fixture.eventually(() => download(fixture, device, currentI(fixture)));
+  });
+
+  it('gives new devices cached chains while the LAs are down, and continues them afterwards', async (t) => {
+    const la = switchedLa('up');
     const fixture = await start(t, {
-      policy: { weeksAhead: 1 },
-      wrapLa: (la) => ({
-        async requestPreLinkageValues(request) {
-          if (isDown) throw new AuthorityUnavailableError('down');
-          return la.requestPreLinkageValues(request);
-        },
-      }),
+      policy: { weeksAhead: 1, shuffleThreshold: 1 },
+      wrapLa: la.wrap,
     });
+    la.isDown = true;
     const device = await register(fixture);
+    await fixture.eventually(() => download(fixture, device, currentI(fixture)));
+    const next = currentI(fixture) + 1;
+    fixture.clock.set(iPeriod.start(next) + 1);
+    fixture.ra.wake();
     await fixture.eventually(async () =>
       fixture.logged.some((line) => line.message === 'no pre-linkage values') ? true : undefined,
     );
-    isDown = false;
-    fixture.clock.advance(2);
+    assert.equal(await download(fixture, device, next), undefined);
+    la.isDown = false;
+    fixture.clock.advance(60);
     fixture.ra.wake();
-    await fixture.eventually(() => download(fixture, device, currentI(fixture)));
+    await fixture.eventually(() => download(fixture, device, next));
   });
 
   it('keeps requests in the shuffle until enough wait, or one has waited long enough', async (t) => {
@@ -333,3 +353,17 @@ describe('the pipeline', () => {
     assert(fixture.logged.some((line) => /cannot be expanded/.test(line.message)));
   });
 });
+
+/** LAs that can be switched off. */
+function switchedLa(state: 'up' | 'down') {
+  const control = {
+    isDown: state === 'down',
+    wrap: (la: LinkageAuthority): LinkageAuthority => ({
+      async requestPreLinkageValues(request) {
+        if (control.isDown) throw new AuthorityUnavailableError('down');
+        return la.requestPreLinkageValues(request);
+      },
+    }),
+  };
+  return control;
+}

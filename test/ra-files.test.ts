@@ -7,6 +7,8 @@ import { asCertificate, time32FromUnix } from '@chrysalis/ieee1609dot2';
 import {
   AuthorityUnavailableError,
   adoptLocalChainFile,
+  changeFrom,
+  composeGlobalPolicyFile,
   constantSeries,
   DEFAULT_GLOBAL_POLICY,
   IPeriodClock,
@@ -30,13 +32,14 @@ import { type FixtureOptions, type RaFixture, startRaFixture } from './support/r
 const CHAIN = '/download/local-certificate-chain';
 const POLICY = '/download/policy/local';
 const PROVISION = '/provision-pseudonym-certificate-batch';
+/** Half days since 2004: 0x4151, at its very beginning. */
 const NOW = time32FromUnix(Date.UTC(2026, 10, 21, 12));
 const HOUR_SEC = 3600;
 
 describe('a device without anything but TLS', () => {
   for (const [what, path, name] of [
-    ['chain file', CHAIN, 'local_certificate_chains_01_01.oer'],
-    ['policy file', POLICY, 'local_policy_0001_0001.oer'],
+    ['chain file', CHAIN, 'local_certificate_chains_01_4151.oer'],
+    ['policy file', POLICY, 'local_policy_0001_4151.oer'],
   ] as const) {
     it(`gets the ${what}, then only what is new, and the rest of what broke off`, async (t) => {
       const fixture = await start(t);
@@ -51,7 +54,7 @@ describe('a device without anything but TLS', () => {
         assert.equal(answer.headers.etag, `"${name}"`);
         assert.equal(answer.headers['content-disposition'], undefined);
       }
-      const older = { 'If-None-Match': `"${name.replace('01.oer', '00.oer')}"` };
+      const older = { 'If-None-Match': `"${name.replace('4151.oer', '4150.oer')}"` };
       assert.deepEqual((await fixture.send(path, { headers: older })).body, whole.body);
 
       const first = await fixture.send(path, { headers: { Range: 'bytes=0-99' } });
@@ -71,7 +74,11 @@ describe('a device without anything but TLS', () => {
     const { scms } = fixture;
     const { body } = await fixture.send(CHAIN);
     const adopted = adoptLocalChainFile(body, [asCertificate(scms.root.certificate)]);
-    assert.deepEqual(adopted.version, { gccfVersion: 1, lccfVersion: 1, raHostname: 'localhost' });
+    assert.deepEqual(adopted.version, {
+      gccfVersion: 1,
+      lccfVersion: 0x4151,
+      raHostname: 'localhost',
+    });
     assert.deepEqual(adopted.ma.hash, scms.ma.certificate.hash);
     for (const name of ['ra', 'ica', 'pca', 'crlg'] as const) {
       assert(adopted.trust.get(scms[name].certificate.id), name);
@@ -85,7 +92,7 @@ describe('a device without anything but TLS', () => {
     // Its clock is behind the RA's by as much as the RA tolerates.
     const time = NOW - 5;
     const opened = openLocalPolicyFile(body, fixture.trust, { time, raHostname: 'localhost' });
-    assert.deepEqual(opened.versions, { gpfVersion: 1, lpfVersion: 1 });
+    assert.deepEqual(opened.versions, { gpfVersion: 1, lpfVersion: 0x4151 });
     assert.deepEqual(opened.pg.hash, fixture.scms.pg.certificate.hash);
     const values = policyAt(opened.policy, time);
     assert.equal(values.certsPerIPeriod, 25);
@@ -113,10 +120,10 @@ describe('the chain file', () => {
     const fewer = { ...chain, certs: chain.certs.slice(0, -1) };
     await fixture.restart(pgOf(fixture, { chain: fewer }));
     const second = await fixture.send(CHAIN, { headers: { 'If-None-Match': nameIn(first) } });
-    expectFile(second, 'local_certificate_chains_01_02.oer');
+    expectFile(second, 'local_certificate_chains_01_4152.oer');
 
-    await fixture.restart(pgOf(fixture, { chain: fewer, gccfVersion: 2 }));
-    expectFile(await fixture.send(CHAIN), 'local_certificate_chains_02_03.oer');
+    await fixture.restart(pgOf(fixture, { chain: fewer, gpfVersion: 2, gccfVersion: 2 }));
+    expectFile(await fixture.send(CHAIN), 'local_certificate_chains_02_4153.oer');
   });
 
   it('has the certificates of the RA and its PCA, though the PG knows of neither', async (t) => {
@@ -150,6 +157,146 @@ describe('the chain file', () => {
   });
 });
 
+describe('a file of the PG that is not the right one', () => {
+  it('is a chain file that the policy does not name', async (t) => {
+    const fixture = await start(t);
+    const [chain, policy] = [await fixture.send(CHAIN), await fixture.send(POLICY)];
+    // Of another PG, or of this one before the policy that names it: the policy is signed, the chain file is not.
+    const { pg: named } = pgOf(fixture, { gpfVersion: 2, gccfVersion: 2 });
+    const { pg: unnamed } = pgOf(fixture, { gccfVersion: 3 });
+    const port: PolicyGenerator = {
+      ...named.port,
+      globalCertificateChainFile: () => unnamed.port.globalCertificateChainFile(),
+    };
+    await fixture.restart({ pg: { ...named, port } });
+    expectFile(await fixture.send(POLICY), 'local_policy_0002_4152.oer');
+    assert.deepEqual((await fixture.send(CHAIN)).body, chain.body);
+    const reason = 'expected GCCF version 2, which the policy in force names, saw 3';
+    assert.equal(lastRefusal(fixture), reason);
+    assert.notDeepEqual((await fixture.send(POLICY)).body, policy.body);
+
+    await fixture.restart({ pg: named });
+    expectFile(await fixture.send(CHAIN), 'local_certificate_chains_02_4152.oer');
+  });
+
+  it('is a chain file without a policy', async (t) => {
+    const fixture = await start(t, {
+      wrapPg: (pg) => ({ ...pg, globalPolicyFile: async () => new Uint8Array(9) }),
+    });
+    assert.equal((await fixture.send(CHAIN)).status, 500);
+    assert.match(lastRefusal(fixture), /expected a policy in force before the chain file/);
+  });
+
+  it('is an older chain file, when the policy names none', async (t) => {
+    const fixture = await start(t);
+    const { certificate, signingKey: key } = fixture.scms.pg;
+    const silent = (gpfVersion: number, gccfVersion: number) => {
+      const { pg, policy } = pgOf(fixture, { gpfVersion, gccfVersion });
+      const [generationTime, activeTime] = [NOW, NOW];
+      const parts = { gpfVersion, policy: DEFAULT_GLOBAL_POLICY, generationTime, activeTime };
+      const file = composeGlobalPolicyFile(parts, { certificate, key });
+      return { pg: { ...pg, port: { ...pg.port, globalPolicyFile: async () => file } }, policy };
+    };
+    await fixture.restart(silent(2, 7));
+    const seventh = await fixture.send(CHAIN);
+    expectFile(seventh, 'local_certificate_chains_07_4152.oer');
+    await fixture.restart(silent(3, 6));
+    assert.deepEqual((await fixture.send(CHAIN)).body, seventh.body);
+    assert.equal(lastRefusal(fixture), 'expected GCCF version 7 or later, saw 6');
+  });
+
+  it('is an older policy, also after a restart', async (t) => {
+    const fixture = await start(t);
+    const { pg: first } = pgOf(fixture, {}, { minCertsPerIPeriod: 20 });
+    fixture.clock.advance(60);
+    await fixture.restart(pgOf(fixture, { gpfVersion: 2 }, { minCertsPerIPeriod: 25 }));
+    const second = await fixture.send(POLICY);
+    expectFile(second, 'local_policy_0002_4152.oer');
+
+    await fixture.restart({ pg: first });
+    assert.deepEqual((await fixture.send(POLICY)).body, second.body);
+    const made = 'of 2026-11-21T12:01:00Z or a later one, saw 1 of 2026-11-21T12:00:00Z';
+    assert.equal(lastRefusal(fixture), `expected GPF version 2 ${made}`);
+
+    // A PG that lost its count makes version 1 anew: its time is later.
+    fixture.clock.advance(60);
+    await fixture.restart(pgOf(fixture, {}, { minCertsPerIPeriod: 22 }));
+    expectFile(await fixture.send(POLICY), 'local_policy_0001_4153.oer');
+  });
+
+  it('is a policy of a time that is yet to come', async (t) => {
+    const fixture = await start(t);
+    const first = await fixture.send(POLICY);
+    const now = timeOf(fixture.clock);
+    fixture.clock.set(now + 6);
+    const { pg, policy } = pgOf(fixture, { gpfVersion: 2, activeTime: now });
+    fixture.clock.set(now);
+    await fixture.restart({ pg, policy });
+    assert.deepEqual((await fixture.send(POLICY)).body, first.body);
+    const made = 'a GPF made at most 5 s ahead of the clock, saw one made 6 s ahead';
+    assert.equal(lastRefusal(fixture), `expected ${made}`);
+  });
+
+  it('is a policy with i-periods of another length, now or later', async (t) => {
+    const fixture = await start(t);
+    const first = await fixture.send(POLICY);
+    const day = { type: 'hours', value: 24 } as const;
+    for (const iPeriod of [
+      constantSeries(day),
+      changeFrom(DEFAULT_GLOBAL_POLICY.iPeriod, NOW + 86_400, day),
+    ]) {
+      const policy = { ...DEFAULT_GLOBAL_POLICY, iPeriod, minCertsPerIPeriod: constantSeries(30) };
+      const { pg } = pgOf(fixture, { gpfVersion: 2, policy });
+      const { shuffleInitial } = fixture.raOptions.policy;
+      await fixture.restart({ pg, policy: { shuffleInitial } });
+      assert.deepEqual((await fixture.send(POLICY)).body, first.body);
+      const seen = 'expected iPeriod of 604800 s, by which i-values are counted, saw 86400 s';
+      assert.equal(lastRefusal(fixture), seen);
+      assert.equal(await certificatesOfNewDevice(fixture), 20);
+    }
+    // Neither does the RA itself start with another.
+    const iPeriod = new IPeriodClock(undefined, 86_400);
+    await assert.rejects(fixture.restart({ iPeriod }), /i-periods of 604800 s .*saw 86400 s/);
+    await fixture.restart();
+  });
+});
+
+describe('versions', () => {
+  const POLICY_PREFIX = 'files/local-policy';
+
+  it('keep up with the clock, so that a lost or an older count gives no name twice', async (t) => {
+    const fixture = await start(t);
+    expectFile(await fixture.send(POLICY), 'local_policy_0001_4151.oer');
+    const { database, objects } = fixture.raOptions;
+    const next = async (gpfVersion: number) => {
+      await fixture.restart(pgOf(fixture, { gpfVersion }));
+      return nameIn(await fixture.send(POLICY));
+    };
+    assert.equal(await next(2), 'local_policy_0002_4152.oer');
+
+    // An old copy of the database, put back half a day later: the number of then, not the next one.
+    const old = { name: 'lpf_version', value: 0x4151 };
+    await database.query.updateTable('setting').set(old).where('name', '=', old.name).execute();
+    for await (const key of objects.list(POLICY_PREFIX)) await objects.delete(key);
+    fixture.clock.advance(2 * 43_200);
+    assert.equal(await next(3), 'local_policy_0003_4153.oer');
+
+    // The database lost, the files still there.
+    await database.query.deleteFrom('setting').execute();
+    assert.equal(await next(4), 'local_policy_0004_4154.oer');
+
+    // Both lost, within half an hour.
+    await database.query.deleteFrom('setting').execute();
+    for await (const key of objects.list(POLICY_PREFIX)) await objects.delete(key);
+    fixture.clock.advance(1800);
+    assert.equal(await next(4), 'local_policy_0004_4155.oer');
+    await database.query.deleteFrom('setting').execute();
+    for await (const key of objects.list(POLICY_PREFIX)) await objects.delete(key);
+    fixture.clock.advance(675);
+    assert.equal(await next(4), 'local_policy_0004_4156.oer');
+  });
+});
+
 describe('the policy file', () => {
   it('stays as it is while the PG is down, and follows it at the next retrieval', async (t) => {
     let isDown = false;
@@ -165,7 +312,7 @@ describe('the policy file', () => {
     const { pg, policy } = pgOf(fixture, { gpfVersion: 2 }, { minCertsPerIPeriod: 30 });
     await fixture.restart({ pg, policy });
     const second = await fixture.send(POLICY, { headers: { 'If-None-Match': nameIn(first) } });
-    expectFile(second, 'local_policy_0002_0002.oer');
+    expectFile(second, 'local_policy_0002_4152.oer');
     assert.equal(policyIn(second, fixture).certsPerIPeriod, 30);
   });
 
@@ -183,15 +330,14 @@ describe('the policy file', () => {
     fixture.clock.advance(HOUR_SEC - 1);
     fixture.ra.wake();
     await new Promise((resolve) => setTimeout(resolve, 50));
-    expectFile(await fixture.send(POLICY), 'local_policy_0001_0001.oer');
+    expectFile(await fixture.send(POLICY), 'local_policy_0001_4151.oer');
     fixture.clock.advance(1);
-    await woken(fixture, POLICY, (answer) => nameIn(answer) === 'local_policy_001A_0002.oer');
+    await woken(fixture, POLICY, (answer) => nameIn(answer) === 'local_policy_001A_4152.oer');
   });
 
   it('governs the RA where its operator says nothing', async (t) => {
     const fixture = await start(t, { policy: { weeksAhead: 1 } });
-    const { shuffleInitial, weeksAhead } = fixture.raOptions.policy;
-    const own = { shuffleInitial, weeksAhead };
+    const own = { shuffleInitial: 'immediate', weeksAhead: 1 } as const;
     const { pg } = pgOf(fixture, {}, { minCertsPerIPeriod: 23 });
     await fixture.restart({ pg, policy: own });
     const published = await fixture.send(POLICY);
@@ -213,7 +359,7 @@ describe('the policy file', () => {
     const { pg } = pgOf(fixture, { gpfVersion: 2 }, { minCertsPerIPeriod: 21 });
     await fixture.restart({ pg });
     assert.deepEqual((await fixture.send(POLICY)).body, first.body);
-    const { err } = fixture.logged.findLast(({ level }) => level === 'warn')?.fields ?? {};
+    const { err } = fixture.logged.findLast(({ level }) => level === 'error')?.fields ?? {};
     assert.match(String(err), /expected certsPerIPeriod of 21 or more, saw 20/);
   });
 
@@ -232,10 +378,10 @@ describe('the policy file', () => {
     const pca = { ...raOptions.pca, certificate: trust.get(renewed.pca.certificate.id)! };
     await fixture.restart({ trust, identity, pg, pca });
     const answer = await fixture.send(POLICY);
-    expectFile(answer, 'local_policy_0001_0002.oer');
+    expectFile(answer, 'local_policy_0001_4152.oer');
     assert.throws(() => openLocalPolicyFile(answer.body, trustOf(scms), { time: NOW }));
     openLocalPolicyFile(answer.body, trust, { time: NOW });
-    expectFile(await fixture.send(CHAIN), 'local_certificate_chains_01_02.oer');
+    expectFile(await fixture.send(CHAIN), 'local_certificate_chains_01_4152.oer');
   });
 });
 
@@ -287,6 +433,12 @@ function expectFile(answer: Answer, name: string): void {
   assert.equal(answer.headers['content-length'], String(answer.body.length));
   assert.equal(answer.headers.etag, `"${name}"`);
   assert.equal(answer.headers['accept-ranges'], 'bytes');
+}
+
+/** Why the RA took the last file not. */
+function lastRefusal({ logged }: RaFixture): string {
+  const line = logged.findLast(({ message }) => message === 'a file of the PG is refused');
+  return (line?.fields.err as Error | undefined)?.message ?? '';
 }
 
 /** How many a device finds in its first batch. */

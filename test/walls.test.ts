@@ -16,9 +16,10 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ieee1609dot2: ['coer', 'crypto'],
   scms: ['coer', 'crypto', 'ieee1609dot2'],
   ee: ['coer', 'crypto', 'ieee1609dot2', 'scms'],
+  fleet: ['coer', 'crypto', 'ee', 'ieee1609dot2', 'scms', 'store'],
   authorities: ['coer', 'crypto', 'ieee1609dot2', 'scms', 'store'],
   ra: ['coer', 'crypto', 'ieee1609dot2', 'scms', 'store'],
-  cli: ['authorities', 'coer', 'crypto', 'ee', 'ieee1609dot2', 'ra', 'scms', 'store'],
+  cli: ['authorities', 'coer', 'crypto', 'ee', 'fleet', 'ieee1609dot2', 'ra', 'scms', 'store'],
 };
 
 describe('a room', () => {

@@ -24,6 +24,7 @@ import {
 } from '@chrysalis/ieee1609dot2';
 import {
   type Log,
+  type PolicyOverrides,
   RA_MIGRATIONS,
   type RaOptions,
   type RaSchema,
@@ -58,7 +59,7 @@ export interface RaFixture {
   readonly clock: TestClock;
   readonly ra: RegistrationAuthority;
   /** What it was started with. */
-  readonly raOptions: RaOptions;
+  readonly raOptions: RaSettings;
   /** Another RA on the same stores, in place of this one. */
   restart(changes?: Partial<RaSettings>): Promise<void>;
   readonly steps: string[];
@@ -78,7 +79,7 @@ export interface FixtureOptions {
   readonly scms?: TestScms;
   readonly trust?: TrustStore;
   readonly iPeriod?: IPeriodClock;
-  readonly policy?: Partial<RaOptions['policy']>;
+  readonly policy?: Partial<PolicyOverrides>;
   readonly errorDetail?: 'production' | 'qa';
   readonly dropGraceMs?: number;
   readonly wrapPca?: (pca: CertificateAuthority) => CertificateAuthority;
@@ -139,14 +140,19 @@ export async function startRaFixture(options: FixtureOptions = {}): Promise<RaFi
   const write = (level: string) => (fields: object, message: string) => {
     logged.push({ level, fields: fields as Record<string, unknown>, message });
   };
-  const log: Log = { info: write('info'), warn: write('warn'), error: write('error') };
+  const log: Log = {
+    debug: write('debug'),
+    info: write('info'),
+    warn: write('warn'),
+    error: write('error'),
+  };
   const wrapLa = options.wrapLa ?? ((port) => port);
-  const policy: RaOptions['policy'] = {
+  const policy = {
     certificatesPerPeriod: 20,
     weeksAhead: 2,
     shuffleThreshold: 1000,
     shuffleMaxAgeSec: 48 * 3600,
-    shuffleInitial: 'immediate',
+    shuffleInitial: 'immediate' as const,
     ...options.policy,
   };
   const ma = await openMisbehaviorAuthority({
@@ -169,7 +175,7 @@ export async function startRaFixture(options: FixtureOptions = {}): Promise<RaFi
     },
     chain: chainPartsOf(scms),
   });
-  const raOptions: RaOptions = {
+  const raOptions: RaSettings = {
     identity: {
       certificate: scms.ra.certificate,
       hostname: nameOf(scms.ra),
@@ -195,6 +201,7 @@ export async function startRaFixture(options: FixtureOptions = {}): Promise<RaFi
     database,
     objects: createMemoryObjectStore(),
     dropGraceMs: options.dropGraceMs ?? 0,
+    linkageCache: 8,
     policy,
     iPeriod,
     toleranceSec: 5,

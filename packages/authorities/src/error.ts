@@ -12,6 +12,8 @@ export type AuthorityErrorCode =
   | 'key-mismatch'
   /** A CRL that is to be continued is none of ours. */
   | 'malformed-crl'
+  /** A linkage chain that is not of this LA. */
+  | 'foreign-chain'
   /** A certificate lacks what its authority needs. */
   | 'unsuitable-certificate'
   /** The ECA refuses to enroll: {@link EnrollmentRefusal} says why. */

@@ -4,12 +4,20 @@
 export { CRL_PSID, CRL_SERIES, CrlSsp, ScmsSsp, scmsSspOf } from '@chrysalis/scms';
 
 export {
+  type AuthorityServer,
+  type AuthorityServerOptions,
+  type AuthorityServices,
+  servicesOf,
+  startAuthorityServer,
+} from './authority-server.ts';
+export {
   type CrlGenerator,
   type CrlGeneratorOptions,
   createCrlGenerator,
   type Revocation,
   revocationOf,
 } from './crl-generator.ts';
+export { type CrlLog, type CrlLogOptions, type ListedRevocation, openCrlLog } from './crl-log.ts';
 export {
   createEnrollmentAuthority,
   type EnrollmentAuthority,
@@ -34,6 +42,7 @@ export {
   type LinkageAuthorityOptions,
   MAX_VALUES_PER_REQUEST,
 } from './linkage-authority.ts';
+export { linkageSeedOf } from './linkage-seed.ts';
 export {
   type InProcessMisbehaviorAuthority,
   type MisbehaviorAuthorityOptions,
@@ -52,13 +61,14 @@ export {
   type PseudonymAuthority,
   type PseudonymAuthorityOptions,
 } from './pseudonym-authority.ts';
-export type { IssuedPseudonym } from './pseudonym-log.ts';
+export { type IssuedPseudonym, openPseudonymLog, type PseudonymLog } from './pseudonym-log.ts';
 export {
   AUTHORITY_NAMES,
   type AuthorityName,
   authorityDirectory,
   readAuthority,
   readLinkageAuthority,
+  readLinkageKey,
   readTestScms,
   type StoredLinkageAuthority,
   writeAuthority,
@@ -80,3 +90,13 @@ export {
   type X509Identity,
   type X509RootOptions,
 } from './x509.ts';
+export {
+  createOcspResponder,
+  formatSerialNumber,
+  OCSP_VALIDITY_MS,
+  type OcspResponder,
+  type OcspResponderOptions,
+  X509_REVOCATION_REASONS,
+  type X509Revocation,
+  type X509RevocationReason,
+} from './x509-ocsp.ts';

@@ -80,7 +80,10 @@ export async function continuedChain(
 }
 
 /** ls(0) of a chain. @throws Ieee1609Dot2Error, CoerError, RangeError */
-export function openChainId(keys: LinkageChainKeys, linkageChainId: LinkageChainId): Uint8Array {
+export function openChainId(
+  keys: Pick<LinkageChainKeys, 'laId' | 'chainKey'>,
+  linkageChainId: LinkageChainId,
+): Uint8Array {
   const id = symmetricKeyId(keys.chainKey);
   const plaintext = decryptSymmetric(linkageChainId, keys.chainKey.reveal(), id);
   const { linkageSeed, laId } = decode(LinkageSeedAndLaId, plaintext);

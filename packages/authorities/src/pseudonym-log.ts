@@ -59,6 +59,13 @@ export interface PseudonymLog {
    * certified already by the answer to another request.
    */
   record(given: PseudonymAnswer): Promise<Uint8Array | 'cocoon-key-taken'>;
+  /**
+   * SHA-256 of the request that a certificate was issued for, 32 octets: the HPCR by which the RA knows the device.
+   * Undefined when none was. There is no index, for this is asked once in a revocation: it reads the whole log.
+   *
+   * @param certificateId HashedId8
+   */
+  requestHashOf(certificateId: Uint8Array): Promise<Uint8Array | undefined>;
   /** Everything issued, ordered by request hash, which says nothing about who asked or when. */
   all(): AsyncIterable<IssuedPseudonym>;
   close(): Promise<void>;
@@ -99,6 +106,15 @@ export async function openPseudonymLog(databaseUrl: string): Promise<PseudonymLo
           .executeTakeFirst();
         return earlier?.answer ?? 'cocoon-key-taken';
       }),
+
+    async requestHashOf(certificateId) {
+      const row = await database.query
+        .selectFrom('pca_answer')
+        .select('request_hash')
+        .where('certificate_id', '=', certificateId)
+        .executeTakeFirst();
+      return row?.request_hash;
+    },
 
     async *all() {
       let after = new Uint8Array(0);

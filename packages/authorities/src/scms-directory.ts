@@ -123,7 +123,20 @@ export async function readLinkageAuthority(
 ): Promise<StoredLinkageAuthority> {
   const path = authorityDirectory(directory, name);
   const la = await readAuthority(path);
-  const ssp = scmsSspOf(la.certificate);
+  return {
+    la,
+    ...(await readLinkageKey(directory, name)),
+    chainKey: await readSecretFile(join(path, 'chain.key'), AES_KEY_OCTETS),
+  };
+}
+
+/** What the PCA knows of an LA: its number and the key that they share. @throws AuthorityError; StoreError */
+export async function readLinkageKey(
+  directory: string,
+  name: 'la1' | 'la2',
+): Promise<Pick<StoredLinkageAuthority, 'laId' | 'sharedKey'>> {
+  const path = authorityDirectory(directory, name);
+  const ssp = scmsSspOf(await readCertificateFile(join(path, 'certificate.oer')));
   if (ssp?.type !== 'la') {
     throw new AuthorityError(
       'unsuitable-certificate',
@@ -131,10 +144,8 @@ export async function readLinkageAuthority(
     );
   }
   return {
-    la,
     laId: laIdOctets(ssp.value.laId),
     sharedKey: await readSecretFile(join(path, 'shared.key'), AES_KEY_OCTETS),
-    chainKey: await readSecretFile(join(path, 'chain.key'), AES_KEY_OCTETS),
   };
 }
 

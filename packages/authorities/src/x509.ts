@@ -61,7 +61,7 @@ const UTC_TIME_YEARS = { first: 1950, last: 2049 } as const;
 const KEY_ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 const SIGNATURE_HASH = 'SHA-256';
 
-const engine = new pkijs.CryptoEngine({ name: 'node', crypto: webcrypto });
+export const engine = new pkijs.CryptoEngine({ name: 'node', crypto: webcrypto });
 
 interface KeyPair {
   readonly privateKey: webcrypto.CryptoKey;
@@ -227,7 +227,7 @@ function time(date: Date): pkijs.Time {
 }
 
 /** RFC 5280 §4.2.1.2 method 1: SHA-1 of the public key's bit string; a name, not a protection. */
-function keyIdentifier(certificate: pkijs.Certificate): Uint8Array {
+export function keyIdentifier(certificate: pkijs.Certificate): Uint8Array {
   const { valueHexView } = certificate.subjectPublicKeyInfo.subjectPublicKey.valueBlock;
   return new Uint8Array(createHash('sha1').update(valueHexView).digest());
 }
@@ -252,7 +252,7 @@ async function generateKeys(): Promise<KeyPair> {
   return webcrypto.subtle.generateKey(KEY_ALGORITHM, true, ['sign', 'verify']);
 }
 
-async function importPrivateKey(pem: string): Promise<webcrypto.CryptoKey> {
+export async function importPrivateKey(pem: string): Promise<webcrypto.CryptoKey> {
   return webcrypto.subtle.importKey('pkcs8', decodePem(pem), KEY_ALGORITHM, false, ['sign']);
 }
 
@@ -277,7 +277,7 @@ function encodePem(label: string, der: ArrayBuffer): string {
 }
 
 /** The DER of the first block. */
-function decodePem(pem: string): Uint8Array<ArrayBuffer> {
+export function decodePem(pem: string): Uint8Array<ArrayBuffer> {
   const body = /-----BEGIN [A-Z ]+-----([A-Za-z0-9+/=\s]+)-----END /.exec(pem)?.[1];
   if (body === undefined) throw new TypeError('expected a PEM block, saw none');
   return new Uint8Array(Buffer.from(body, 'base64'));

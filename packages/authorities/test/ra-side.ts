@@ -17,6 +17,7 @@ import {
   type LinkageChainId,
   openSignedMessage,
   type PcaRaCertResponseMsg,
+  type PolicyGenerator,
   type PseudonymCertRequestInfo,
   ScmsPdu122,
   signMessage,
@@ -26,7 +27,9 @@ import {
   createLinkageAuthority,
   createTestScms,
   hostnameOf,
+  type InProcessMisbehaviorAuthority,
   openPseudonymAuthority,
+  type PseudonymAuthority,
   type PseudonymAuthorityOptions,
   type TestScms,
 } from '../src/index.ts';
@@ -42,6 +45,29 @@ export class TestClock {
     return unixFromTime32(this.time);
   }
 }
+
+/**
+ * How a suite reaches an authority: as it is, or over a wire. Only what the RA may call goes over the wire; what is
+ * there for those who look after the authority stays.
+ */
+export interface Form {
+  readonly name: string;
+  pca(port: PseudonymAuthority): Promise<PseudonymAuthority>;
+  la(port: LinkageAuthority): Promise<LinkageAuthority>;
+  pg(port: PolicyGenerator): Promise<PolicyGenerator>;
+  ma(port: InProcessMisbehaviorAuthority): Promise<InProcessMisbehaviorAuthority>;
+  /** Ends the wires. */
+  close(): Promise<void>;
+}
+
+export const IN_PROCESS: Form = {
+  name: 'in process',
+  pca: async (port) => port,
+  la: async (port) => port,
+  pg: async (port) => port,
+  ma: async (port) => port,
+  close: async () => {},
+};
 
 export const scms: TestScms = createTestScms({
   now: NOW,

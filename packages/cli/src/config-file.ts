@@ -2,11 +2,15 @@
 import { I_PERIOD_EPOCH, I_PERIOD_LENGTH_SEC } from '@chrysalis/scms';
 import { STATE_FILES } from './state-directory.ts';
 
+const SECONDS_PER_HOUR = 3600;
+
 export interface ConfigFileOptions {
   readonly host: string;
   readonly listen: string;
   readonly port: number;
   readonly weeksAhead: number;
+  /** Written when there is one; else the policy's counts. */
+  readonly iPeriodHours?: number | undefined;
   readonly pcaHostname: string;
   readonly la1Hostname: string;
   readonly la2Hostname: string;
@@ -14,7 +18,8 @@ export interface ConfigFileOptions {
 
 /** Every key of the schema, those that have a default included, so that the file is the reference. */
 export function configFileText(options: ConfigFileOptions): string {
-  const { host, listen, port, weeksAhead, pcaHostname, la1Hostname, la2Hostname } = options;
+  const { host, listen, port, weeksAhead, iPeriodHours } = options;
+  const { pcaHostname, la1Hostname, la2Hostname } = options;
   return `# The configuration of a Chrysalis Registration Authority. Relative paths start at this file.
 # This one was made by \`chrysalis init\`: an SCMS for development and test, all of whose keys lie in authorities/.
 # For another PKI, point the paths at its files. IEEE 1609.2 certificates are COER; keys are 64 hex digits or 32
@@ -55,7 +60,8 @@ ecas = ["authorities/eca/certificate.oer"]
 x509-root = ${quote(STATE_FILES.x509Root)}
 
 # The authorities behind the RA. "in-process" runs the test authority of authorities/<name> inside the RA: no
-# separation of knowledge, never for production.
+# separation of knowledge, never for production. "remote" is one behind mutual TLS, with url, tls-ca, tls-cert, tls-key
+# and timeout-sec: \`chrysalis authority export\` makes a process of its own of each.
 [pca]
 mode = "in-process"
 certificate = "authorities/pca/certificate.oer"
@@ -90,6 +96,22 @@ mode = "in-process"
 # CAMP's port of the CRL store. 0 takes one that is free, and so does port 0 of the RA.
 port = 8894
 
+# Whom the RA asks whether its TLS certificate is revoked. It staples the answer for devices that ask for one (RFC 6066
+# section 8). Without this section it staples nothing, and such a device does not go on.
+[ocsp]
+# The X.509 root of authorities/x509-root; \`chrysalis tls revoke\` tells it what is revoked.
+mode = "in-process"
+# Or the OCSP responder of another issuer, by HTTP:
+# mode = "http"
+# url = "http://ocsp.example.com/"
+
+[limits]
+# A device that was authenticated and is refused for another reason (no such file, a second request, wrong values) has
+# so many failures in an hour at each service; then it is refused until some of the hour has passed. 0: no limit.
+provisioning-failures-per-hour = 5
+# Many, for a device looks for the next file until there is none.
+download-failures-per-hour = 600
+
 [certificates]
 # What stands here comes before the policy of the PG; what is missing follows it, also when it changes. The PG's
 # minima bind all the same: below them there is no policy file.
@@ -111,8 +133,9 @@ initial = "immediate"
 [iperiod]
 # The start of i-period 0 in TAI seconds since 2004-01-01: 04:00 US Eastern on Tuesday, 2015-01-06.
 epoch = ${I_PERIOD_EPOCH}
-# One week.
-length-sec = ${I_PERIOD_LENGTH_SEC}
+# Whole hours. When it is missing, the policy's at the first start. Either is recorded in the database then and does
+# not change any more: i-values are counted by it. A policy that says otherwise is refused.
+${iPeriodHours === undefined ? '# ' : ''}length-sec = ${iPeriodHours === undefined ? I_PERIOD_LENGTH_SEC : iPeriodHours * SECONDS_PER_HOUR}
 
 [store]
 # The database: sqlite:PATH.

@@ -1,7 +1,7 @@
 /** chrysalis.toml: the one schema, and how it is read. `init` writes the file with a comment for each key. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { I_PERIOD_EPOCH, I_PERIOD_LENGTH_SEC } from '@chrysalis/scms';
+import { I_PERIOD_EPOCH } from '@chrysalis/scms';
 import { parse, TomlError } from 'smol-toml';
 import * as z from 'zod';
 import { CliError } from './context.ts';
@@ -10,15 +10,35 @@ import { CONFIG_FILE } from './state-directory.ts';
 /** Labels of letters, digits and hyphens (RFC 1123 §2.1); an IPv4 address has the same form. */
 const HOSTNAME =
   /^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
-const hostname = z.string().regex(HOSTNAME, 'expected a host name');
+export const hostname = z.string().regex(HOSTNAME, 'expected a host name');
 /** A file; resolved against the directory of chrysalis.toml. */
-const path = z.string().min(1, 'expected a path');
-/** An authority behind the RA. */
-const peer = z.strictObject({
-  mode: z.literal('in-process'),
-  certificate: path,
-  hostname,
-});
+export const path = z.string().min(1, 'expected a path');
+/** Where an authority in another process answers: https, host and port, nothing else. */
+const origin = z
+  .url({ protocol: /^https$/, error: 'expected https://HOST:PORT' })
+  .refine(
+    (text) => new URL(text).href === `${new URL(text).origin}/`,
+    'expected https://HOST:PORT',
+  );
+/** An authority behind the RA: the test authority of the state directory, or one behind mutual TLS. */
+const peer = z.discriminatedUnion('mode', [
+  z.strictObject({
+    mode: z.literal('in-process'),
+    certificate: path,
+    hostname,
+  }),
+  z.strictObject({
+    mode: z.literal('remote'),
+    url: origin,
+    'tls-ca': path,
+    'tls-cert': path,
+    'tls-key': path,
+    // A request costs the PCA milliseconds, an LA up to seconds; more than five minutes is no answer.
+    'timeout-sec': z.int().min(1).max(300).default(10),
+    certificate: path,
+    hostname,
+  }),
+]);
 
 const Schema = z.strictObject({
   ra: z.strictObject({
@@ -70,6 +90,23 @@ const Schema = z.strictObject({
       port: z.int().min(0).max(65_535).default(8894),
     })
     .optional(),
+  // Without it no OCSP response is stapled.
+  ocsp: z
+    .discriminatedUnion('mode', [
+      z.strictObject({ mode: z.literal('in-process') }),
+      z.strictObject({
+        mode: z.literal('http'),
+        url: z.url({ protocol: /^https?$/, error: 'expected an http URL' }),
+      }),
+    ])
+    .optional(),
+  // Failures of an enrollment certificate in an hour at one service, then 5071 (Q15). 0: no limit.
+  limits: z
+    .strictObject({
+      'provisioning-failures-per-hour': z.int().min(0).max(100_000).default(5),
+      'download-failures-per-hour': z.int().min(0).max(100_000).default(600),
+    })
+    .prefault({}),
   certificates: z.strictObject({
     // The policy's when missing. jMax of la-ra.asn has eight bits.
     'per-period': z.int().min(1).max(255).optional(),
@@ -95,7 +132,8 @@ const Schema = z.strictObject({
       .min(3600)
       .max(0xffff * 3600 - 3600)
       .multipleOf(3600, 'expected whole hours')
-      .default(I_PERIOD_LENGTH_SEC),
+      // The policy's at the first start when missing; it is recorded then.
+      .optional(),
   }),
   store: z.strictObject({
     url: z.string().regex(/^(sqlite|postgres|postgresql):./, 'expected sqlite:PATH'),
@@ -108,6 +146,9 @@ const Schema = z.strictObject({
 /** The configuration with keys in camel case and every path absolute. */
 export type ChrysalisConfig = CamelKeys<z.output<typeof Schema>>;
 
+/** An authority behind the RA. */
+export type PeerConfig = ChrysalisConfig['pca'];
+
 /** As it stands in the file. */
 export type ConfigFile = z.input<typeof Schema>;
 
@@ -119,12 +160,15 @@ export async function loadConfig(directory: string): Promise<ChrysalisConfig> {
 
 /** As {@link loadConfig}, on text; relative paths are resolved against `directory`. Pure. */
 export function parseConfig(text: string, directory: string, name = CONFIG_FILE): ChrysalisConfig {
-  const result = Schema.safeParse(parseToml(text, name), { reportInput: true });
-  if (!result.success) {
-    const lines = result.error.issues.flatMap(describeIssue);
-    throw new CliError(lines.map((line) => `${name}: ${line}`).join('\n'));
-  }
-  return absolutePaths(camelKeys(result.data), directory);
+  return absolutePaths(camelKeys(parseWith(Schema, text, name)), directory);
+}
+
+/** TOML that has to fit a schema. @throws CliError naming key, expected and seen */
+export function parseWith<T>(schema: z.ZodType<T>, text: string, name: string): T {
+  const result = schema.safeParse(parseToml(text, name), { reportInput: true });
+  if (result.success) return result.data;
+  const lines = result.error.issues.flatMap(describeIssue);
+  throw new CliError(lines.map((line) => `${name}: ${line}`).join('\n'));
 }
 
 async function readConfig(file: string, directory: string): Promise<string> {
@@ -157,8 +201,22 @@ function describeIssue(issue: Issue): string[] {
     return issue.keys.map((unknown) => `${[...key, unknown].join('.')}: expected a known key`);
   }
   const name = key.length === 0 ? 'the file' : key.join('.');
+  if (issue.code === 'invalid_union' && issue.discriminator !== undefined) {
+    return [describeDiscriminator(name, issue.discriminator, issue)];
+  }
   if (issue.input === undefined) return [`${name}: expected ${expectation(issue)}, saw nothing`];
   return [`${name}: expected ${expectation(issue)}, saw ${show(name, issue.input)}`];
+}
+
+/** The issue is about one key; its input is the whole section. */
+function describeDiscriminator(name: string, key: string, issue: object): string {
+  const { options = [], input } = issue as {
+    readonly options?: readonly string[];
+    readonly input: Readonly<Record<string, unknown>>;
+  };
+  const seen = input[key] === undefined ? 'nothing' : show(name, input[key]);
+  const known = options.map((option) => JSON.stringify(option)).join(' or ');
+  return `${name}: expected ${known}, saw ${seen}`;
 }
 
 function expectation(issue: Issue): string {
@@ -186,13 +244,14 @@ function show(name: string, input: unknown): string {
 }
 
 type Camel<S> = S extends `${infer Head}-${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S;
-type CamelKeys<T> = T extends readonly unknown[]
+export type CamelKeys<T> = T extends readonly unknown[]
   ? T
   : T extends object
     ? { readonly [K in keyof T as Camel<K & string>]: CamelKeys<T[K]> }
     : T;
 
-function camelKeys<T>(value: T): CamelKeys<T> {
+/** Keys of TOML in camel case, at every depth. */
+export function camelKeys<T>(value: T): CamelKeys<T> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     return value as CamelKeys<T>;
   }
@@ -222,12 +281,19 @@ function absolutePaths(config: ChrysalisConfig, directory: string): ChrysalisCon
       ecas: trust.ecas.map(at),
       x509Root: at(trust.x509Root),
     },
-    pca: { ...pca, certificate: at(pca.certificate) },
-    la1: { ...la1, certificate: at(la1.certificate) },
-    la2: { ...la2, certificate: at(la2.certificate) },
+    pca: absolutePeer(pca, at),
+    la1: absolutePeer(la1, at),
+    la2: absolutePeer(la2, at),
     store: { url: absoluteUrl(store.url, 'sqlite:', at) },
     objects: { url: absoluteUrl(objects.url, 'file:', at) },
   };
+}
+
+function absolutePeer(peer: PeerConfig, at: (file: string) => string): PeerConfig {
+  const certificate = at(peer.certificate);
+  if (peer.mode === 'in-process') return { ...peer, certificate };
+  const { tlsCa, tlsCert, tlsKey } = peer;
+  return { ...peer, certificate, tlsCa: at(tlsCa), tlsCert: at(tlsCert), tlsKey: at(tlsKey) };
 }
 
 function absoluteUrl(url: string, scheme: string, at: (file: string) => string): string {
@@ -239,4 +305,10 @@ function absoluteUrl(url: string, scheme: string, at: (file: string) => string):
 export function publicUrlOf({ ra }: ChrysalisConfig): string | undefined {
   if (ra.publicUrl !== undefined) return ra.publicUrl.replace(/\/+$/, '');
   return ra.port === 0 ? undefined : `https://${ra.host}:${ra.port}`;
+}
+
+/** Where devices find the CRL store that `serve` runs; undefined when there is none, or its port is not fixed. */
+export function publicCrlUrlOf({ ra, crl }: ChrysalisConfig): string | undefined {
+  const isFixed = ra.port !== 0 && crl !== undefined && crl.port !== 0;
+  return isFixed ? `https://${ra.host}:${crl.port}/download-crl/` : undefined;
 }

@@ -11,6 +11,11 @@ export interface CliContext {
   readonly stdin: AsyncIterable<Uint8Array>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
+  /**
+   * Says `step` when the clock was set to another time by hand, as tests do: `serve` then looks what is due. Without it a
+   * set clock is noticed within a minute.
+   */
+  readonly clockSteps?: EventTarget;
   readonly random: Random;
   /** Aborted on Ctrl-C: long commands stop cleanly. */
   readonly signal: AbortSignal;

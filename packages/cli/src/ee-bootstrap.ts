@@ -5,6 +5,7 @@ import { PrivateKey } from '@chrysalis/crypto';
 import {
   type DeviceKind,
   DirectoryStorage,
+  EeError,
   type EnrollmentWishes,
   installBundle,
   lockProfile,
@@ -12,6 +13,7 @@ import {
   prepareEnrollment,
   RSE_PSIDS,
   readBundleDirectory,
+  refuseReadableByOthers,
 } from '@chrysalis/ee';
 import { formatHex } from '@chrysalis/scms';
 import type { Command } from 'commander';
@@ -142,8 +144,10 @@ function urlArgument(text: string): URL {
 
 async function readKey(path: string): Promise<PrivateKey> {
   try {
+    await refuseReadableByOthers(path);
     return PrivateKey.fromScalar(new Uint8Array(await readFile(path)));
   } catch (cause) {
+    if (cause instanceof EeError) throw cause;
     throw new CliError(`expected a private key of 32 octets in ${resolve(path)}`, { cause });
   }
 }

@@ -26,6 +26,7 @@ import {
   withCommonOptions,
   withDevice,
 } from './ee-device.ts';
+import { reportLines, reportsJson } from './ee-report.ts';
 
 interface KindOptions extends CommonOptions {
   readonly certificates?: CertificateKind;
@@ -187,11 +188,16 @@ async function topUpAndPrint(
     ...(weeks !== undefined && { weeks }),
     wait,
   });
-  const { files, supplies } = result;
+  const { files, reports, supplies } = result;
   const fileLines = Object.entries(files).map(([which, outcome]) => `${which}: ${outcome}`);
   print(context, options, {
-    text: [...fileLines, ...supplies.map(supplyText)].join('\n'),
-    json: { files, supplies: supplies.map(supplyJson), due: timeJson(result.due) },
+    text: [...fileLines, ...reportLines(reports), ...supplies.map(supplyText)].join('\n'),
+    json: {
+      files,
+      reports: reportsJson(reports),
+      supplies: supplies.map(supplyJson),
+      due: timeJson(result.due),
+    },
   });
   failIfAnyFailed(supplies.flatMap(({ batches }) => batches));
   return result;

@@ -91,7 +91,7 @@ export function action<O extends CommonOptions>(
       // Ctrl-C: `main` knows the signal's own error, and what exit status it has.
       if (cause instanceof EeError && cause.code === 'aborted') context.signal.throwIfAborted();
       if (!(cause instanceof EeError) && !(cause instanceof ScmsDataError)) throw cause;
-      const hint = cause instanceof EeError ? hintOf(cause.code) : undefined;
+      const hint = cause instanceof EeError ? hintOf(cause) : undefined;
       throw new CliError(cause.message, { ...(hint !== undefined && { hint }), cause });
     }
   };

@@ -1,4 +1,4 @@
-import type { CertificateKind, EeErrorCode, Progress } from '@chrysalis/ee';
+import type { CertificateKind, EeError, EeErrorCode, Progress } from '@chrysalis/ee';
 import { formatTime32 } from '@chrysalis/ieee1609dot2';
 import { formatHex } from '@chrysalis/scms';
 import type { TextOutput } from './context.ts';
@@ -53,6 +53,19 @@ function lineOf(progress: Progress): string {
       return `${nameOf(progress)}: the RA has none yet`;
     case 'file':
       return `${FILES[progress.which]}: ${progress.answer}${progress.name === undefined ? '' : ` ${progress.name}`}`;
+    case 'ra-certificate': {
+      const from = progress.from === 'chains' ? 'from the chain file' : 'from the RA';
+      const until = formatTime32(progress.until);
+      return `RA certificate ${formatHex(progress.id)}, ${from}, until ${until}: holds from now on`;
+    }
+    case 'ra-certificate-kept':
+      return progress.reason === undefined
+        ? 'RA certificate: the RA has no other than the one that is held'
+        : `RA certificate: the one that is held goes on: ${progress.reason.message}`;
+    case 'report-sent':
+      return `report ${progress.name}: the RA has it`;
+    case 'report-dropped':
+      return `report ${progress.name} of ${formatTime32(progress.made)}: over a week old, given up`;
     case 'file-refused':
       return `${FILES[progress.which]} not followed: ${progress.reason.message}`;
   }
@@ -65,9 +78,12 @@ function nameOf({ kind, i }: { kind: CertificateKind; i: number }): string {
   return `${kind === 'pseudonym' ? 'batch' : kind} ${hex(i)}`;
 }
 
-/** What a user can do about an error of the SDK. */
-export function hintOf(code: EeErrorCode): string | undefined {
-  return HINTS[code];
+/** What an error of the SDK can mean, where its message does not say so, and what to do about it; lines. */
+export function hintOf({ code, hint, refusal }: EeError): string | undefined {
+  if (hint !== undefined) return hint;
+  if (refusal === undefined) return HINTS[code];
+  const { code: number, meaning, next } = refusal;
+  return number === undefined ? `without a code this means: ${meaning}\n${next}` : next;
 }
 
 const HINTS: Partial<Record<EeErrorCode, string>> = {
@@ -82,6 +98,12 @@ const HINTS: Partial<Record<EeErrorCode, string>> = {
   interrupted: 'the profile has kept what was done; run the same command again',
   timeout: 'the profile has kept what was done; run the same command again',
   refused: 'the profile has kept what was done; try later, and check the clock of this machine',
+  'crl-overdue':
+    'the device stops until it has a fresh CRL: `ee topup` asks for one; bootstrap --crl URL names another CRL store',
+  'invalid-ra-certificate':
+    'the RA certificate that is held goes on while it is valid; `ee ra-cert` asks again, as each topup near its end',
+  'cannot-report': 'a vehicle reports with a pseudonym certificate of now: `ee topup` first',
+  'outbox-full': '`ee topup` sends what waits',
   revoked: 'the device has to be bootstrapped anew, by whoever enrolled it',
   'invalid-ack': 'the keys are kept; this may not be the RA of the bundle',
 };

@@ -19,6 +19,12 @@ export interface ProfileStatus {
   readonly kind: DeviceKind;
   readonly dialect: Dialect;
   readonly ra?: string;
+  /** The RA certificate that requests are sealed to. */
+  readonly raCertificate?: { readonly id: string; readonly until: string };
+  /** Where the CRLs come from. */
+  readonly crlStore?: string;
+  /** Misbehavior reports that wait for the RA. */
+  readonly reports: number;
   readonly enrollment?: { readonly id: string; readonly until: string };
   /** Names of the policy, chain and revocation files, where they were given and taken in. */
   readonly policy?: string;
@@ -53,8 +59,9 @@ const KINDS: readonly CertificateKind[] = ['pseudonym', 'identification', 'appli
 /** Reads a profile; asks nobody. @throws EeError `storage`, `profile-damaged` */
 export async function profileStatus(profile: Profile, clock: Clock): Promise<ProfileStatus> {
   const settings = await profile.settings();
-  const { ra, ...enrollment } = await enrollmentStatus(profile, clock);
+  const { ra, crlStore: bundled, ...enrollment } = await enrollmentStatus(profile, clock);
   const url = settings.raUrl?.href ?? ra;
+  const crlStore = settings.crlUrl?.href ?? bundled;
   const { policy, chains, crl } = await profile.raFiles();
   const supplies: SupplyStatus[] = [];
   for (const kind of KINDS) {
@@ -66,6 +73,8 @@ export async function profileStatus(profile: Profile, clock: Clock): Promise<Pro
     kind: settings.kind,
     dialect: settings.dialect,
     ...(url !== undefined && { ra: url }),
+    ...(crlStore !== undefined && { crlStore }),
+    reports: (await profile.reports()).length,
     ...(policy && { policy: policy.name }),
     ...(chains && { chains: chains.name }),
     ...(crl && { crl: crl.name }),
@@ -78,10 +87,14 @@ export function statusText(status: ProfileStatus): string {
     `bootstrap: ${status.bootstrap}${status.reason === undefined ? '' : ` (${status.reason})`}`,
     `device: ${status.kind}, requests in ${status.dialect}`,
     status.ra && `ra: ${status.ra}`,
+    status.raCertificate &&
+      `ra certificate: ${status.raCertificate.id}, until ${status.raCertificate.until}`,
+    status.crlStore && `crl store: ${status.crlStore}`,
     status.enrollment && `enrollment: ${status.enrollment.id}, until ${status.enrollment.until}`,
     status.policy && `policy: ${status.policy}`,
     status.chains && `chains: ${status.chains}`,
     status.crl && `crl: ${status.crl}`,
+    status.reports > 0 ? `reports waiting: ${status.reports}` : undefined,
     ...status.supplies.flatMap(supplyLines),
   ];
   return lines.filter((line) => line !== undefined).join('\n');
@@ -104,22 +117,32 @@ function supplyLines({ certificates: kind, batches, ...supply }: SupplyStatus) {
   ];
 }
 
-async function enrollmentStatus(profile: Profile, clock: Clock) {
+type EnrollmentStatus = Pick<
+  ProfileStatus,
+  'bootstrap' | 'reason' | 'ra' | 'crlStore' | 'raCertificate' | 'enrollment'
+>;
+
+async function enrollmentStatus(profile: Profile, clock: Clock): Promise<EnrollmentStatus> {
   try {
-    const { certificate, raUrl } = await loadEnrollment(profile, clock);
-    const until = endOfValidity(certificate.certificate.toBeSigned.validityPeriod);
+    const { certificate, ra, raUrl, crlUrl } = await loadEnrollment(profile, clock);
+    const held = ({ id, certificate: { toBeSigned } }: typeof ra) => ({
+      id: formatHex(id),
+      until: formatTime32(endOfValidity(toBeSigned.validityPeriod)),
+    });
     return {
-      bootstrap: 'enrolled' as const,
+      bootstrap: 'enrolled',
       ra: raUrl.href,
-      enrollment: { id: formatHex(certificate.id), until: formatTime32(until) },
+      raCertificate: held(ra),
+      ...(crlUrl && { crlStore: crlUrl.href }),
+      enrollment: held(certificate),
     };
   } catch (error) {
     if (!(error instanceof EeError)) throw error;
     if (error.code === 'not-bootstrapped') {
       const isRequested = (await profile.enrollmentRequest()) !== undefined;
-      return { bootstrap: isRequested ? ('requested' as const) : ('none' as const) };
+      return { bootstrap: isRequested ? 'requested' : 'none' };
     }
-    return { bootstrap: 'invalid' as const, reason: error.message };
+    return { bootstrap: 'invalid', reason: error.message };
   }
 }
 

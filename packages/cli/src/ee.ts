@@ -5,6 +5,7 @@ import type { CliContext } from './context.ts';
 import { addBootstrapCommands } from './ee-bootstrap.ts';
 import { addContactCommands } from './ee-contact.ts';
 import { action, type CommonOptions, print, withCommonOptions } from './ee-device.ts';
+import { addReportCommands } from './ee-report.ts';
 import { profileStatus, statusText } from './ee-status.ts';
 
 /** Adds `ee` and its commands. They throw CliError, and print results to the context's stdout. */
@@ -12,6 +13,7 @@ export function addEeCommands(program: Command, context: CliContext): void {
   const ee = program.command('ee').description('act as a device (end entity)');
   addBootstrapCommands(ee, context);
   addContactCommands(ee, context);
+  addReportCommands(ee, context);
   withCommonOptions(ee.command('status'))
     .description('show what the profile holds; asks nobody')
     .action(action(context, status));

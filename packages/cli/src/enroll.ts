@@ -18,11 +18,12 @@ import {
   Ieee1609Dot2Data,
   signedPayload,
 } from '@chrysalis/ieee1609dot2';
-import { formatHex, ScmsPdu122 } from '@chrysalis/scms';
+import { formatHex, ScmsPdu122, timeOf } from '@chrysalis/scms';
 import { readFileIfPresent, writeFileDurably } from '@chrysalis/store';
 import { type Command, InvalidArgumentError } from 'commander';
-import { type ChrysalisConfig, loadConfig, publicUrlOf } from './config.ts';
+import { type ChrysalisConfig, loadConfig, publicCrlUrlOf, publicUrlOf } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
+import { iPeriodOfDevices } from './i-period.ts';
 
 interface EnrollOptions {
   readonly dir: string;
@@ -30,6 +31,7 @@ interface EnrollOptions {
   readonly request: string;
   readonly out: string;
   readonly raUrl?: string;
+  readonly crlUrl?: string;
   readonly maxAgeDays: number;
 }
 
@@ -49,6 +51,7 @@ export function addEnrollCommand(program: Command, context: CliContext): void {
       'where the device is to find the RA, when not as configured',
       httpsUrl,
     )
+    .option('--crl-url <url>', 'the same for the CRL store', httpsUrl)
     .option('--max-age-days <number>', 'how old the request may be', days, 1)
     .addHelpText(
       'after',
@@ -73,20 +76,58 @@ async function enroll(context: CliContext, options: EnrollOptions): Promise<void
   const request = await readRequest(context, options.request);
   const out = resolve(options.out);
   await expectEmpty(out);
-  const bundle = await readBundle(options.dir, config);
-  const eca = await readAuthority(authorityDirectory(options.dir, 'eca'));
-  const toleranceSec = options.maxAgeDays * DAY_SEC;
-  const ca = createEnrollmentAuthority({
-    eca,
-    clock: context.clock,
-    random: context.random,
-    toleranceSec,
+  const crlUrl = options.crlUrl ?? publicCrlUrlOf(config);
+  const issue = await openEnrollment(options.dir, config, context, {
+    raUrl,
+    ...(crlUrl !== undefined && { crlUrl }),
+    toleranceSec: options.maxAgeDays * DAY_SEC,
   });
-  const response = withHint(() => ca.enroll(request));
-  const { epoch, lengthSec } = config.iperiod;
-  const bootstrap = { format: 1, raUrl, iPeriod: { epoch, lengthSec } };
-  await writeBundle(out, bundle, response, bootstrap);
+  const { files, response } = issue(request);
+  await writeBundle(out, files);
   report(context, options, { out, raUrl, certificate: enrollmentCertificate(response) });
+}
+
+/** What an enrolled device is given. */
+export interface IssuedBundle {
+  /** By name; bootstrap.json comes last, and a bundle without it is half written. */
+  readonly files: ReadonlyMap<string, Uint8Array>;
+  /** SignedEeEnrollmentCertResponse, COER; among the files, too. */
+  readonly response: Uint8Array;
+}
+
+export interface EnrollmentTerms {
+  readonly raUrl: string;
+  readonly crlUrl?: string;
+  /** How old a request may be. */
+  readonly toleranceSec: number;
+}
+
+/**
+ * The ECA of a state directory, with all that belongs into a bundle: answers SignedEeEnrollmentCertRequests.
+ *
+ * @throws CliError, AuthorityError; so does the function that is returned, for a request
+ */
+export async function openEnrollment(
+  directory: string,
+  config: ChrysalisConfig,
+  { clock, random }: Pick<CliContext, 'clock' | 'random'>,
+  { toleranceSec, ...urls }: EnrollmentTerms,
+): Promise<(request: Uint8Array) => IssuedBundle> {
+  const common = await readBundle(directory, config);
+  const eca = await readAuthority(authorityDirectory(directory, 'eca'));
+  const ca = createEnrollmentAuthority({ eca, clock, random, toleranceSec });
+  const { epoch, lengthSec } = await iPeriodOfDevices(config, directory, timeOf(clock));
+  const bootstrap = { format: 1, ...urls, iPeriod: { epoch, lengthSec } };
+  const json = new TextEncoder().encode(`${JSON.stringify(bootstrap, undefined, 2)}\n`);
+  return (request) => {
+    const response = withHint(() => ca.enroll(request));
+    const files = new Map([
+      ...common,
+      ['SignedEeEnrollmentCertResponse.oer', response],
+      ['bootstrap.json', json],
+    ]);
+    return { files, response };
+  };
 }
 
 /** What the operator can do about the refusals that are about this SCMS rather than about the request. */
@@ -107,42 +148,30 @@ function withHint<T>(work: () => T): T {
   }
 }
 
-/** The certificates that a device needs before it talks to the RA (CAMP use case 2), and the TLS root. */
-interface BundleContent {
-  readonly certificates: ReadonlyMap<string, HashedCertificate>;
-  readonly x509Root: Uint8Array;
-}
-
-async function readBundle(directory: string, config: ChrysalisConfig): Promise<BundleContent> {
-  const certificates = new Map<string, HashedCertificate>();
+/** The certificates that a device needs before it talks to the RA (CAMP use case 2), and the TLS root, by file name. */
+async function readBundle(
+  directory: string,
+  config: ChrysalisConfig,
+): Promise<Map<string, Uint8Array>> {
+  const files = new Map<string, Uint8Array>();
+  const add = async (name: string, file: string) => {
+    files.set(`certificates/${name}.oer`, (await readCertificateFile(file)).octets);
+  };
   for (const name of ['root', 'ica', 'eca', 'ma', 'crlg'] as const) {
-    const file = join(authorityDirectory(directory, name), 'certificate.oer');
-    certificates.set(name, await readCertificateFile(file));
+    await add(name, join(authorityDirectory(directory, name), 'certificate.oer'));
   }
-  certificates.set('pca', await readCertificateFile(config.pca.certificate));
-  certificates.set('ra', await readCertificateFile(config.ra.certificate));
+  await add('pca', config.pca.certificate);
+  await add('ra', config.ra.certificate);
   const x509Root = await readFileIfPresent(config.trust.x509Root);
   if (x509Root === undefined) {
     throw new CliError(`expected an X.509 root in ${config.trust.x509Root}, saw no file`);
   }
-  return { certificates, x509Root };
+  return files.set('x509-root.pem', x509Root);
 }
 
-/** bootstrap.json last: a bundle without it is half written. */
-async function writeBundle(
-  out: string,
-  { certificates, x509Root }: BundleContent,
-  response: Uint8Array,
-  bootstrap: object,
-): Promise<void> {
+async function writeBundle(out: string, files: IssuedBundle['files']): Promise<void> {
   await mkdir(join(out, 'certificates'), { recursive: true, mode: PRIVATE_DIRECTORY_MODE });
-  for (const [name, { octets }] of certificates) {
-    await writeFileDurably(join(out, 'certificates', `${name}.oer`), octets);
-  }
-  await writeFileDurably(join(out, 'x509-root.pem'), x509Root);
-  await writeFileDurably(join(out, 'SignedEeEnrollmentCertResponse.oer'), response);
-  const json = `${JSON.stringify(bootstrap, undefined, 2)}\n`;
-  await writeFileDurably(join(out, 'bootstrap.json'), new TextEncoder().encode(json));
+  for (const [name, octets] of files) await writeFileDurably(join(out, name), octets);
 }
 
 /** The certificate inside our own response. */

@@ -1,10 +1,11 @@
 /** PG, MA and CRLG of a test SCMS inside `serve`, on the keys of the state directory. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   authorityDirectory,
+  type CrlLog,
   createCrlGenerator,
   createPolicyGenerator,
+  openCrlLog,
   openMisbehaviorAuthority,
   readAuthority,
   readCertificateFile,
@@ -17,11 +18,9 @@ import {
   type Clock,
   composeGlobalChainFile,
   formatHex,
+  type IPeriodClock,
   type PolicyGenerator,
-  timeOf,
 } from '@chrysalis/scms';
-import { writeFileDurably } from '@chrysalis/store';
-import { continuedRevocations, issueDateOf } from './crl-carry.ts';
 import { readChainState, readPolicyState, writeChainState } from './pg-state.ts';
 
 export interface InProcessOptions {
@@ -33,9 +32,6 @@ export interface InProcessOptions {
 
 /** Everything in authorities/ that a device or an RA may have to verify, as CAMP's proof of concept has it in the GCCF. */
 const IN_CHAIN_FILE = ['root', 'ica', 'pca', 'eca', 'pg', 'crlg', 'la1', 'la2'] as const;
-/** A CRL is good for a week: one that is made each day is never overdue at a device that looks in now and then. */
-const CRL_RENEWAL_SEC = 86_400;
-const PUBLIC_FILE_MODE = 0o644;
 
 /** The PG. It reads its policy whenever it is asked, so that `policy set` counts without a restart. */
 export async function openPolicyGenerator(options: InProcessOptions): Promise<PolicyGenerator> {
@@ -81,31 +77,19 @@ export async function openReportSink(
   return { port, certificate: ma.certificate };
 }
 
-/** What the CRLG has signed last, in authorities/crlg/crl.oer; it makes another each day, with the same entries. */
-export async function openCrlSource({
+/** Where the CRLG keeps what is revoked, and the CRLs that say so. */
+export async function openCrlg({
   directory,
   clock,
-}: InProcessOptions): Promise<() => Promise<Uint8Array>> {
+  iPeriod,
+}: Pick<InProcessOptions, 'directory' | 'clock'> & {
+  readonly iPeriod: IPeriodClock;
+}): Promise<CrlLog> {
   const path = authorityDirectory(directory, 'crlg');
   const crlg = await readAuthority(path);
   const root = await readAuthority(authorityDirectory(directory, 'root'));
-  const generator = createCrlGenerator({ crlg, root, clock });
-  const file = join(path, 'crl.oer');
-  const newest = async (): Promise<Uint8Array> => {
-    const last = await readIfThere(file);
-    const now = timeOf(clock);
-    if (last && now < issueDateOf(last) + CRL_RENEWAL_SEC) return last;
-    const next = generator.issue(last ? continuedRevocations(last) : [], last);
-    await writeFileDurably(file, next, PUBLIC_FILE_MODE);
-    return next;
-  };
-  // One at a time: two that made the next one together would give one number to two CRLs.
-  let turn: Promise<unknown> = Promise.resolve();
-  return () => {
-    const answer = turn.then(newest);
-    turn = answer.catch(() => {});
-    return answer;
-  };
+  const generator = createCrlGenerator({ crlg, root, clock, iPeriods: iPeriod });
+  return openCrlLog({ databaseUrl: `sqlite:${join(path, 'crlg.db')}`, generator, clock });
 }
 
 async function chainParts(directory: string): Promise<ChainFileParts> {
@@ -132,13 +116,4 @@ async function certificateOf(
 ): Promise<ReturnType<typeof asCertificate>> {
   const file = join(authorityDirectory(directory, name), 'certificate.oer');
   return asCertificate(await readCertificateFile(file));
-}
-
-async function readIfThere(file: string): Promise<Uint8Array | undefined> {
-  try {
-    return new Uint8Array(await readFile(file));
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
 }

@@ -29,6 +29,7 @@ interface InitOptions {
   readonly listen: string;
   readonly port: number;
   readonly weeksAhead: number;
+  readonly iPeriodHours?: number;
   readonly country: readonly number[];
   readonly applications: ApplicationScope;
 }
@@ -48,6 +49,11 @@ export function addInitCommand(program: Command, context: CliContext): void {
     .option('--listen <address>', 'the address it listens on', '127.0.0.1')
     .option('--port <number>', 'its port; 0 takes one that is free', integer(0, 65_535), 8892)
     .option('--weeks-ahead <number>', 'i-periods to keep ready', integer(1, 520), 156)
+    .option(
+      '--i-period-hours <number>',
+      "the length of an i-period; the policy's when missing",
+      integer(1, 65_534),
+    )
     .option('--country <list>', 'countries that it serves, in UN M49', countries, [840])
     .addOption(
       new Option('--applications <scope>', "CAMP's list of applications, or any")

@@ -37,6 +37,8 @@ export interface InspectionOptions {
 const MAX_ENTRY_OCTETS = 1024 * 1024;
 const MAX_ENTRIES = 10_000;
 const INFO_OCTETS = 4;
+/** Of private and shared keys, with and without a line feed: an error about such octets would tell some of them. */
+const KEY_LENGTHS: ReadonlySet<number> = new Set([16, 17, 32, 33]);
 
 /** @throws CliError when the octets are nothing that is known */
 export function inspectOctets(given: Uint8Array, options: InspectionOptions): Inspected {
@@ -58,6 +60,11 @@ function inspectRaw(octets: Uint8Array, options: InspectionOptions): Inspected {
   if (recognised.kind === undefined) {
     const { closest, error } = recognised;
     const wanted = kind ? kind.name : 'a certificate, PDU, zip or .info';
+    if (KEY_LENGTHS.has(length)) {
+      throw new CliError(`expected ${wanted}, saw ${length} octets that are none`, {
+        hint: 'they may be a key, and none of them is shown; --key takes one to open what is encrypted',
+      });
+    }
     throw new CliError(`expected ${wanted}, saw ${length} octets that are none`, {
       cause: error,
       hint: `as ${closest.name}: ${error.message}`,
@@ -133,7 +140,7 @@ interface Octets {
 }
 
 /** Text is taken for what it encodes: the value of a Download-Req header, a hex dump, an .info in hex. */
-function fromText(given: Uint8Array): Octets {
+export function fromText(given: Uint8Array): Octets {
   const text = Buffer.from(given)
     .toString('latin1')
     .replace(/^Download-Req:/i, '');

@@ -3,13 +3,17 @@ import { readFileSync } from 'node:fs';
 import { AuthorityError } from '@chrysalis/authorities';
 import { StoreError } from '@chrysalis/store';
 import { Command, CommanderError } from 'commander';
+import { addAuthorityCommands } from './authority.ts';
 import { type CliContext, CliError } from './context.ts';
+import { addCrlCommands } from './crl.ts';
 import { addEeCommands } from './ee.ts';
 import { addEnrollCommand } from './enroll.ts';
 import { addInitCommand } from './init.ts';
 import { addInspectCommand } from './inspect.ts';
 import { addPolicyCommands } from './policy.ts';
 import { addServeCommand } from './serve.ts';
+import { addSimulateCommand } from './simulate.ts';
+import { addTlsCommands } from './tls.ts';
 
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
@@ -67,10 +71,14 @@ Results go to standard output, everything else to standard error. Exit status: 0
     );
   addInitCommand(program, context);
   addServeCommand(program, context);
+  addAuthorityCommands(program, context);
   addEnrollCommand(program, context);
   addEeCommands(program, context);
   addInspectCommand(program, context);
   addPolicyCommands(program, context);
+  addSimulateCommand(program, context);
+  addCrlCommands(program, context);
+  addTlsCommands(program, context);
   return program;
 }
 
@@ -105,11 +113,12 @@ function explain(error: unknown, context: CliContext): number {
 
 /** Hints for what the operating system or TLS refuses: none of it is a bug of ours. */
 const SYSTEM_HINTS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another process listens there: stop it, or choose another ra.port or crl.port',
+  EADDRINUSE: 'another process listens there: stop it, or choose another port in the configuration',
   EACCES: 'this user may not do that: ports below 1024 and files of others need another user',
   ENOSPC: 'the disk is full',
   EEXIST: 'something else has that name: choose another with --dir',
-  ERR_OSSL_X509_KEY_VALUES_MISMATCH: 'ra.tls-cert and ra.tls-key have to belong together',
+  ERR_OSSL_X509_KEY_VALUES_MISMATCH:
+    'tls-cert and tls-key have to belong together, each pair of them',
 };
 
 function systemFault(error: unknown): { message: string; hint: string | undefined } | undefined {

@@ -16,6 +16,8 @@ export const INIT_ENTRIES: readonly string[] = ['authorities', 'ra'];
 export const STATE_FILES = {
   x509Root: join('authorities', 'x509-root', 'certificate.pem'),
   x509RootKey: join('authorities', 'x509-root', 'private-key.pem'),
+  /** Written by `tls revoke`. */
+  x509Revoked: join('authorities', 'x509-root', 'revoked.json'),
   tlsCertificate: join('ra', 'tls-certificate.pem'),
   tlsKey: join('ra', 'tls-key.pem'),
 } as const;

@@ -1,8 +1,14 @@
 import { systemRandom } from '@chrysalis/crypto';
-import { systemClock } from '@chrysalis/scms';
+import { type Clock, systemClock } from '@chrysalis/scms';
 import type { CliContext } from './context.ts';
 
 const EXIT_INTERRUPTED = 130;
+
+/**
+ * FOR TESTS ONLY: by how many seconds our clock runs ahead of the machine's, or behind it when negative. For RA and
+ * devices alike it makes weeks pass; TLS certificates are still judged by the machine's clock.
+ */
+const CLOCK_OFFSET = 'CHRYSALIS_TEST_CLOCK_OFFSET_SEC';
 
 /** The real streams, clock, randomness and signals around `main`. Called once per process. */
 export function systemContext(): CliContext {
@@ -25,8 +31,18 @@ export function systemContext(): CliContext {
     // Opened only when a command reads it: an open standard input would keep the process alive.
     stdin: { [Symbol.asyncIterator]: () => process.stdin[Symbol.asyncIterator]() },
     env: process.env,
-    clock: systemClock,
+    clock: clockOf(process.env[CLOCK_OFFSET]),
     random: systemRandom,
     signal: abort.signal,
   };
+}
+
+/** @throws RangeError: whoever sets an offset that is none must not run at another time than they believe */
+function clockOf(offset: string | undefined): Clock {
+  if (offset === undefined || offset === '') return systemClock;
+  if (!/^-?\d{1,9}$/.test(offset)) {
+    throw new RangeError(`${CLOCK_OFFSET}: expected a whole number of seconds, saw ${offset}`);
+  }
+  const offsetMs = Number(offset) * 1000;
+  return { now: () => Date.now() + offsetMs };
 }

@@ -44,6 +44,17 @@ const LEAST: ConfigFile = {
   objects: { url: 'file:/var/objects' },
 };
 
+/** The PCA in another process. */
+const REMOTE = {
+  mode: 'remote' as const,
+  url: 'https://pca.example.com:8901',
+  'tls-ca': 'x509.pem',
+  'tls-cert': 'client.pem',
+  'tls-key': 'client.key',
+  certificate: 'pca.oer',
+  hostname: 'pca',
+};
+
 /** The messages of a file, the least one with some section changed. */
 function messagesOf(more: Record<string, unknown>): string[] {
   try {
@@ -87,7 +98,7 @@ describe('chrysalis.toml', () => {
     const { mode } = written.ma;
     const bare = parseConfig(stringify({ ...LEAST, ma: { mode }, crl: { mode } }), '/state');
     assert.deepEqual([bare.ma, bare.crl], [written.ma, written.crl]);
-    assert.deepEqual(written.iperiod, { epoch: 347_619_603, lengthSec: 604_800 });
+    assert.deepEqual(written.iperiod, { epoch: 347_619_603 });
     assert.equal(written.store.url, 'sqlite:/state/ra/chrysalis.db');
     assert.equal(written.objects.url, 'file:/state/ra/objects');
     for (const line of TEXT.split('\n')) assert.ok(line.length <= 120, line);
@@ -178,9 +189,26 @@ describe('chrysalis.toml', () => {
       ['chrysalis.toml: ra.public-url: expected an https URL, saw "http://ra"'],
     ],
     [
-      'a mode that is not here yet',
-      { pca: { ...LEAST.pca, mode: 'remote' } },
-      ['chrysalis.toml: pca.mode: expected "in-process", saw "remote"'],
+      'a mode that is none',
+      { pca: { ...LEAST.pca, mode: 'elsewhere' } },
+      ['chrysalis.toml: pca.mode: expected "in-process" or "remote", saw "elsewhere"'],
+    ],
+    [
+      'an authority without a mode',
+      { la1: { certificate: 'la1.oer', hostname: 'la1' } },
+      ['chrysalis.toml: la1.mode: expected "in-process" or "remote", saw nothing'],
+    ],
+    [
+      'an authority behind anything but an https origin',
+      { pca: { ...REMOTE, url: 'https://pca.example.com/path' } },
+      ['chrysalis.toml: pca.url: expected https://HOST:PORT, saw "https://pca.example.com/path"'],
+    ],
+    [
+      'an authority behind TLS that is not mutual',
+      { pca: { ...LEAST.pca, mode: 'remote', url: REMOTE.url } },
+      ['tls-ca', 'tls-cert', 'tls-key'].map(
+        (key) => `chrysalis.toml: pca.${key}: expected a value of type string, saw nothing`,
+      ),
     ],
     [
       'a store that is none, without its password',
@@ -191,6 +219,20 @@ describe('chrysalis.toml', () => {
   for (const [what, more, messages] of refusals) {
     it(`refuses ${what}`, () => assert.deepEqual(messagesOf(more), messages));
   }
+
+  it('takes an authority in another process, and gives it ten seconds', () => {
+    const { pca } = parseConfig(stringify({ ...LEAST, pca: REMOTE }), '/state');
+    assert.deepEqual(pca, {
+      mode: 'remote',
+      url: 'https://pca.example.com:8901',
+      tlsCa: '/state/x509.pem',
+      tlsCert: '/state/client.pem',
+      tlsKey: '/state/client.key',
+      timeoutSec: 10,
+      certificate: '/state/pca.oer',
+      hostname: 'pca',
+    });
+  });
 
   it('refuses what is no TOML, and says where', async (t) => {
     const directory = await temporaryDirectory(t);

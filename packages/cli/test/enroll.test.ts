@@ -66,6 +66,7 @@ describe('chrysalis enroll', () => {
     assert.deepEqual(JSON.parse(await readFile(join(out, 'bootstrap.json'), 'utf8')), {
       format: 1,
       raUrl: 'https://ra.example.com:8892',
+      crlUrl: 'https://ra.example.com:8894/download-crl/',
       iPeriod: { epoch: 347_619_603, lengthSec: 604_800 },
     });
     const bundle = parseBundle(await readBundleDirectory(out));
@@ -93,6 +94,7 @@ describe('chrysalis enroll', () => {
     await run(['--dir', state, 'enroll', '--request', request, '--out', out, '--ra-url', raUrl]);
     const bootstrap = JSON.parse(await readFile(join(out, 'bootstrap.json'), 'utf8'));
     assert.equal(bootstrap.raUrl, 'https://127.0.0.1:4000');
+    assert.equal(bootstrap.crlUrl, 'https://ra.example.com:8894/download-crl/');
   });
 
   it('wants one when the RA takes any port', async () => {
@@ -110,6 +112,20 @@ describe('chrysalis enroll', () => {
     ]);
     assert.equal(status, 1);
     assert.match(stderr, /expected a fixed port.*\nchrysalis: hint: --ra-url/);
+    // The CRL store is on any port as well: the bundle names none, or the one that was said.
+    const urls = ['--ra-url', 'https://ra.test:4000', '--crl-url', 'https://crl.test:4001'];
+    for (const [given, expected] of [
+      [urls.slice(0, 2), undefined],
+      [urls, 'https://crl.test:4001'],
+    ] as const) {
+      const bundle = join(place, `bundle-${given.length}-urls`);
+      const argv = ['--dir', free, 'enroll', '--request', request, '--out', bundle, ...given];
+      assert.equal((await run(argv)).status, 0);
+      const bootstrap = JSON.parse(await readFile(join(bundle, 'bootstrap.json'), 'utf8'));
+      assert.equal(bootstrap.crlUrl, expected);
+      const { crlUrl } = parseBundle(await readBundleDirectory(bundle));
+      assert.equal(crlUrl?.host, expected && 'crl.test:4001');
+    }
   });
 
   it('passes on why the ECA refuses, and writes nothing', async () => {

@@ -1,6 +1,6 @@
 /** `chrysalis policy`, and what `serve` makes of it: policy file, chain file and CRLs of a state directory. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { createCrlGenerator, readTestScms, revocationOf } from '@chrysalis/authorities';
@@ -8,14 +8,12 @@ import { systemRandom } from '@chrysalis/crypto';
 import {
   asCertificate,
   encryptForCertificate,
-  type Time32,
   TrustStore,
   time32FromUnix,
 } from '@chrysalis/ieee1609dot2';
 import {
   adoptLocalChainFile,
   DEFAULT_GLOBAL_POLICY,
-  IPeriodClock,
   openCompositeCrl,
   openLocalPolicyFile,
   policyAt,
@@ -28,6 +26,7 @@ import { formatPolicy, parsePolicy, parseTime, parseValue } from '../src/policy-
 import { NOW_MS, run, temporaryDirectory } from './run-main.ts';
 
 const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
 
 describe('chrysalis policy', () => {
   it('shows CAMP defaults first, then what was set, now and announced', async (t) => {
@@ -90,11 +89,11 @@ describe('chrysalis serve', () => {
     const first = await serve();
 
     const chain = await first.get('/download/local-certificate-chain');
-    assert.match(nameIn(chain), /^local_certificate_chains_01_01\.oer$/);
+    assert.match(nameIn(chain), /^local_certificate_chains_01_[0-9A-F]{4}\.oer$/);
     const { trust } = adoptLocalChainFile(chain.body, [root]);
     assert(trust.get(scms.pca.certificate.id));
     const policy = await first.get('/download/policy/local');
-    assert.equal(nameIn(policy), 'local_policy_0001_0001.oer');
+    assert.match(nameIn(policy), /^local_policy_0001_[0-9A-F]{4}\.oer$/);
     const crl = await first.getCrl();
     const crls = openCompositeCrl(crl.body, trust, timeOf(clock));
     assert.equal(crls.length, 5);
@@ -105,7 +104,7 @@ describe('chrysalis serve', () => {
     await cli('policy', 'set', 'min-certs-per-i-period', '30');
     const second = await serve();
     const changed = await second.get('/download/policy/local');
-    assert.equal(nameIn(changed), 'local_policy_0002_0002.oer');
+    assert.match(nameIn(changed), /^local_policy_0002_[0-9A-F]{4}\.oer$/);
     const opened = openLocalPolicyFile(changed.body, trust, { time: timeOf(clock) });
     assert.equal(policyAt(opened.policy, timeOf(clock)).certsPerIPeriod, 30);
     assert.equal(nameIn(await second.get('/download/local-certificate-chain')), nameIn(chain));
@@ -113,43 +112,111 @@ describe('chrysalis serve', () => {
     await second.stop();
   });
 
-  it('carries every revocation on into the CRL of the next day', async (t) => {
-    const { directory, serve, clock } = await stateDirectory(t, Date.now());
-    const { crlg, root, ra, ica } = await readTestScms(directory);
-    const now: Time32 = timeOf(clock);
-    const generator = createCrlGenerator({ crlg, root, clock });
-    const i = new IPeriodClock().at(now);
-    const device = {
-      type: 'linkage' as const,
-      i,
-      iMax: i + 100,
-      jMax: 20,
-      la1Id: Uint8Array.of(0, 1),
-      la2Id: Uint8Array.of(0, 2),
-      linkageSeed1: new Uint8Array(16).fill(1),
-      linkageSeed2: new Uint8Array(16).fill(2),
+  it('gives an RSE certificates by the policy, and keeps what it promised when that changes', async (t) => {
+    const { directory, cli, serve, clock } = await stateDirectory(t, Date.now());
+    const set = async (key: string, value: string) => {
+      const { status, stderr } = await cli('policy', 'set', `rse-application-cert-${key}`, value);
+      assert.equal(status, 0, stderr);
     };
-    const issued = generator.issue([revocationOf(ra.certificate), device]);
-    await writeFileDurably(join(directory, 'authorities/crlg/crl.oer'), issued);
-
-    const trust = new TrustStore([asCertificate(root.certificate)]);
-    trust.add(asCertificate(ica.certificate));
-    trust.add(asCertificate(crlg.certificate));
-    const server = await serve();
-    assert.deepEqual((await server.getCrl()).body, issued);
-    clock.advance(DAY_MS);
-    const next = await server.getCrl();
-    assert.notDeepEqual(next.body, issued);
-    const before = openCompositeCrl(issued, trust, now);
-    const after = openCompositeCrl(next.body, trust, timeOf(clock));
-    assert(new RevocationList(after).find(trust.add(asCertificate(ra.certificate))));
-    assert.deepEqual(
-      after.map(({ contents }) => contents.typeSpecific.type),
-      before.map(({ contents }) => contents.typeSpecific.type),
+    await set('validity', '48 hours');
+    await set('overlap', '24 hours');
+    const first = await serve();
+    const [profile, bundle] = [join(directory, '../rsu'), join(directory, '../bundle')];
+    const ee = async (command: string, ...args: string[]) => {
+      const outcome = await cli('--json', 'ee', command, '--profile', profile, ...args);
+      assert.equal(outcome.status, 0, outcome.stderr);
+      return JSON.parse(outcome.stdout);
+    };
+    await ee('bootstrap', '--new', '--kind', 'rse');
+    const request = join(profile, 'SignedEeEnrollmentCertRequest.oer');
+    const enrolled = await cli(
+      ...['enroll', '--request', request, '--out', bundle, '--ra-url', first.url],
     );
-    const [linked] = after;
-    assert(linked?.contents.typeSpecific.type === 'fullLinkedCrl');
-    assert.deepEqual(linked.contents.typeSpecific.value.individual?.length, 1);
+    assert.equal(enrolled.status, 0, enrolled.stderr);
+    await ee('bootstrap', '--bundle', bundle);
+    /** When the RSE asked if it did, and when it will ask for another. */
+    const topUp = async (
+      url: string,
+    ): Promise<{ readonly asked: number; readonly due: number }> => {
+      const asked = clock.now();
+      await ee('topup', '--ra', url);
+      clock.advance(10_000);
+      const { due } = await ee('topup', '--ra', url);
+      return { asked, due: Date.parse(due.at) };
+    };
+    const { asked, due } = await topUp(first.url);
+    assert(Math.abs(due - (asked + 48 * HOUR_MS)) <= 1000, `${due - asked}`);
+    await first.stop();
+
+    await set('validity', '40 hours');
+    await set('overlap', '30 hours');
+    const second = await serve();
+    assert.equal((await topUp(second.url)).due, due);
+    clock.advance(due - clock.now());
+    const renewed = await topUp(second.url);
+    assert(Math.abs(renewed.due - (due + 40 * HOUR_MS)) <= 1000, `${renewed.due - due}`);
+    await second.stop();
+  });
+
+  it('counts i-periods as the policy did at the first start', async (t) => {
+    const { cli, serve, directory } = await stateDirectory(t, Date.now());
+    await cli('policy', 'set', 'i-period', '24 hours');
+    const first = await serve();
+    const policy = await first.get('/download/policy/local');
+    await first.stop();
+    const request = join(directory, '../obu/SignedEeEnrollmentCertRequest.oer');
+    await cli('ee', 'bootstrap', '--profile', join(directory, '../obu'), '--new');
+    const bundle = join(directory, '../bundle');
+    const url = ['--ra-url', 'https://localhost:8892'];
+    const enrolled = await cli('enroll', '--request', request, '--out', bundle, ...url);
+    assert.equal(enrolled.status, 0, enrolled.stderr);
+    const bootstrap = JSON.parse(await readFile(join(bundle, 'bootstrap.json'), 'utf8'));
+    assert.deepEqual(bootstrap.iPeriod, { epoch: 347_619_603, lengthSec: 86_400 });
+
+    // The RA keeps the policy that it has, and says why.
+    await cli('policy', 'set', 'i-period', '168 hours');
+    const second = await serve();
+    assert.deepEqual((await second.get('/download/policy/local')).body, policy.body);
+    assert.match(
+      await second.stop(),
+      /expected iPeriod of 86400 s, by which i-values are counted, saw 604800 s/,
+    );
+    // Nor may its operator say otherwise.
+    const file = join(directory, 'chrysalis.toml');
+    const text = await readFile(file, 'utf8');
+    await writeFile(file, text.replace('# length-sec', 'length-sec'));
+    const { status, stderr } = await cli('serve');
+    assert.equal(status, 1);
+    assert.match(stderr, /iperiod: expected i-periods of 86400 s from \d+, .*saw 604800 s/);
+  });
+
+  it('lists what is revoked at once, and carries it on into the CRL of the next day', async (t) => {
+    const { directory, cli, serve, clock } = await stateDirectory(t, Date.now());
+    const { crlg, root, ra, ica, pca } = await readTestScms(directory);
+    const trust = new TrustStore([asCertificate(root.certificate)]);
+    for (const { certificate } of [ica, pca, crlg, ra]) trust.add(asCertificate(certificate));
+    const isListed = (composite: Uint8Array, { certificate }: typeof ra) =>
+      new RevocationList(openCompositeCrl(composite, trust, timeOf(clock))).find(
+        trust.get(certificate.id)!,
+      ) !== undefined;
+    // A CRL that somebody put there is no list of ours, signed or not.
+    const planted = createCrlGenerator({ crlg, root, clock }).issue([
+      revocationOf(pca.certificate),
+    ]);
+    await writeFileDurably(join(directory, 'authorities/crlg/crl.oer'), planted);
+
+    const server = await serve();
+    const first = (await server.getCrl()).body;
+    assert(!isListed(first, ra) && !isListed(first, pca));
+    const file = join(directory, 'ra/certificate.oer');
+    const { status, stderr } = await cli('crl', 'revoke', '--certificate', file);
+    assert.equal(status, 0, stderr);
+    const second = (await server.getCrl()).body;
+    assert(isListed(second, ra) && !isListed(second, pca));
+    clock.advance(DAY_MS);
+    const third = (await server.getCrl()).body;
+    assert.notDeepEqual(third, second);
+    assert(isListed(third, ra) && !isListed(third, pca));
     await server.stop();
   });
 });
@@ -183,12 +250,15 @@ async function stateDirectory(t: TestContext, startMs = NOW_MS) {
     failed.catch(() => {});
     const { url, crlUrl } = await Promise.race([printed.promise, failed]);
     return {
+      url,
       get: (path: string) => send(`${url}${path}`, ca),
       post: (path: string, body: Uint8Array) => send(`${url}${path}`, ca, { method: 'POST', body }),
       getCrl: () => send(`${crlUrl}/download-crl/`, ca),
       async stop() {
         stopping.abort();
-        assert.equal((await running).status, 0);
+        const { status, stderr } = await running;
+        assert.equal(status, 0);
+        return stderr;
       },
     };
   }

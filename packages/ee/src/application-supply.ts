@@ -6,7 +6,7 @@ import { openAndKeep } from './open-and-keep.ts';
 import { type OpenedBatch, openApplication } from './open-batch.ts';
 import type { Profile } from './profile.ts';
 import { generatePlainKeys, type KeyWishes, type PlainKeys } from './provisioning-request.ts';
-import type { ProvisioningState } from './provisioning-state.ts';
+import type { ProvisioningState, Terms } from './provisioning-state.ts';
 import type { RaSession } from './ra-session.ts';
 
 export interface ApplicationWishes extends KeyWishes {
@@ -42,13 +42,13 @@ export class ApplicationSupply {
     const last = await this.#last();
     if (last !== undefined && last.state.acknowledged === undefined) {
       this.#session.report({ type: 'resumed', kind: 'application' });
-      return this.#provision(last, wishes);
+      return this.#provision({ ...last, state: this.#resumed(last.state) }, wishes);
     }
     const present = last?.state.acknowledged;
     if (present !== undefined && this.#session.now() < (await this.renewalTime())) return present;
     const keys = generatePlainKeys(this.#session.random, wishes);
     return this.#provision(
-      { number: (last?.number ?? -1) + 1, state: { keys, bodies: [] } },
+      { number: (last?.number ?? -1) + 1, state: { keys, bodies: [], terms: this.#terms() } },
       wishes,
     );
   }
@@ -63,14 +63,28 @@ export class ApplicationSupply {
     if (last === undefined) return 0;
     const opened = await this.#folder.opened(last.number);
     const validity = opened && validityOf(opened);
-    const { rseApplicationCertOverlapSec: overlapSec, rseApplicationCertValiditySec: validitySec } =
-      this.#session.policy;
+    // By the policy under which it was requested, as the RA counts it: a later one changes nothing of it.
+    const { periodSec, overlapSec } = last.state.terms ?? this.#terms();
     if (validity !== undefined) return validity.end - overlapSec;
     // A certificate that has not come by the time when it would be over will not come.
     const { acknowledged } = last.state;
-    return acknowledged === undefined
-      ? Infinity
-      : acknowledged.certDLTime + validitySec + overlapSec;
+    return acknowledged === undefined ? Infinity : acknowledged.certDLTime + periodSec + overlapSec;
+  }
+
+  /** Under which of two policies the RA takes up an old request is not known: by these it is not asked too early. */
+  #resumed(state: ProvisioningState<PlainKeys>): ProvisioningState<PlainKeys> {
+    const [now, then = now] = [this.#terms(), state.terms];
+    const periodSec = Math.max(now.periodSec, then.periodSec);
+    return {
+      ...state,
+      terms: { periodSec, overlapSec: Math.min(now.overlapSec, then.overlapSec) },
+    };
+  }
+
+  #terms(): Terms {
+    const { rseApplicationCertValiditySec: periodSec, rseApplicationCertOverlapSec: overlapSec } =
+      this.#session.policy;
+    return { periodSec, overlapSec };
   }
 
   /** Fetches and opens the certificate of the present request, unless it is there. */

@@ -4,11 +4,12 @@ import { PrivateKey, type Random } from '@chrysalis/crypto';
 import { type Clock, timeOf } from '@chrysalis/scms';
 import { BUNDLE_FILES, type BundleFiles, parseBundle, readBundleFiles } from './bundle.ts';
 import { systemCodeOf } from './directory-storage.ts';
-import { type Enrollment, verifyBundle } from './enrollment.ts';
+import { type Enrollment, verifyBundle, verifyBundleChains } from './enrollment.ts';
 import { type EnrollmentWishes, makeEnrollmentRequest } from './enrollment-request.ts';
 import { EeError, messageOf } from './error.ts';
 import { toHex } from './json-record.ts';
 import type { Profile } from './profile.ts';
+import { restoreRa } from './ra-certificate.ts';
 
 /**
  * The first half of bootstrap: the device's own key, and a request for an enrollment certificate.
@@ -74,8 +75,8 @@ export async function installBundle(
 }
 
 /**
- * The enrollment of a profile, verified afresh: whoever changed a file of the bundle on disk is found
- * out, and so is a chain that has expired.
+ * The enrollment of a profile, verified afresh, with the RA certificate that was taken last: whoever
+ * changed a file of the bundle on disk is found out, and so is an enrollment certificate that has ended.
  *
  * @throws EeError `not-bootstrapped`, `invalid-bundle`, `key-mismatch`, `storage`, `profile-damaged`
  */
@@ -86,7 +87,12 @@ export async function loadEnrollment(profile: Profile, clock: Clock): Promise<En
     throw new EeError('not-bootstrapped', 'expected an enrolled profile, saw no bundle in it');
   }
   const request = await profile.enrollmentRequest();
-  return verifyBundle(parseBundle(files), key, request, timeOf(clock));
+  const bundle = parseBundle(files);
+  const time = timeOf(clock);
+  const chains = verifyBundleChains(bundle, time, 'installed');
+  const enrollment = verifyBundle(bundle, key, request, time, chains);
+  const newer = await profile.raCertificate();
+  return newer === undefined ? enrollment : restoreRa(newer.name, newer.octets, enrollment);
 }
 
 /** Reads the files of a bundle from a directory. @throws EeError `invalid-bundle` */

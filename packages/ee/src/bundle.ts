@@ -16,6 +16,8 @@ const RESPONSE_FILE = 'SignedEeEnrollmentCertResponse.oer';
 /** What an enrolling authority hands to a device (sheet 3.8), as octets; nothing in it is verified. */
 export interface Bundle {
   readonly raUrl: URL;
+  /** Where the CRL store is; bundles of before did not say. */
+  readonly crlUrl?: URL;
   readonly iPeriod: { readonly epoch: number; readonly lengthSec: number };
   /** The X.509 root of the RA's TLS certificate, PEM. */
   readonly x509Root: string;
@@ -90,7 +92,7 @@ export function isPlainHttps(url: URL): boolean {
   return protocol === 'https:' && `${username}${password}${search}${hash}` === '';
 }
 
-function parseBootstrap(octets: Uint8Array): Pick<Bundle, 'raUrl' | 'iPeriod'> {
+function parseBootstrap(octets: Uint8Array): Pick<Bundle, 'raUrl' | 'crlUrl' | 'iPeriod'> {
   try {
     const record = JsonRecord.parse(BOOTSTRAP_FILE, octets);
     const iPeriod = record.record('iPeriod');
@@ -102,7 +104,11 @@ function parseBootstrap(octets: Uint8Array): Pick<Bundle, 'raUrl' | 'iPeriod'> {
         `${BOOTSTRAP_FILE}: expected a period of at least one second, saw ${lengthSec}`,
       );
     }
-    return { raUrl: parseRaUrl(record.text('raUrl')), iPeriod: { epoch, lengthSec } };
+    return {
+      raUrl: parseRaUrl(record.text('raUrl')),
+      ...(record.has('crlUrl') && { crlUrl: parseRaUrl(record.text('crlUrl')) }),
+      iPeriod: { epoch, lengthSec },
+    };
   } catch (cause) {
     if (!(cause instanceof EeError)) throw cause;
     throw new EeError('invalid-bundle', cause.message, { cause });

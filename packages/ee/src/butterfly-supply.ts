@@ -79,6 +79,12 @@ export class ButterflySupply {
     return batches;
   }
 
+  async fetch(i: number): Promise<Uint8Array> {
+    const { acknowledged } = await this.#acknowledged();
+    const held = await this.#folder.zip(i);
+    return held ?? this.#session.fetchZip(this.#kind, i, acknowledged, this.#folder, false);
+  }
+
   async info(): Promise<Info> {
     const octets = await this.#session.fetchInfo(await this.acknowledgement());
     const info = decodeInfo(octets);

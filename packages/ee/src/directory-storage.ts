@@ -24,7 +24,15 @@ const FOLDERS = [
   'application/requests',
   'application/batches',
   'application/certificates',
+  'reports',
 ] as const;
+
+/** Files with private keys in them, by their names. */
+const HOLDS_KEYS =
+  /(?:^|\/)(?:[^/]*\.key|provisioning\.json|(?:certificates|requests)\/[^/]*\.json)$/;
+
+/** The mode bits that let anyone but the owner touch a file. */
+const GROUP_AND_OTHERS = 0o077;
 
 /**
  * The profile in a directory of mode 0700, files of mode 0600, each replaced by temporary file,
@@ -62,6 +70,7 @@ export class DirectoryStorage implements ProfileStorage {
   async read(name: string): Promise<Uint8Array | undefined> {
     return attempt(`read ${name}`, async () => {
       try {
+        if (HOLDS_KEYS.test(name)) await refuseReadableByOthers(join(this.path, name));
         // Copied out of the Buffer, which may be a slice of node's pool.
         return new Uint8Array(await readFile(join(this.path, name)));
       } catch (error) {
@@ -124,6 +133,22 @@ export class DirectoryStorage implements ProfileStorage {
 /** The code of an error of the operating system, such as `ENOENT`. */
 export function systemCodeOf(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error ? String(error.code) : undefined;
+}
+
+/**
+ * A key that others can read is no secret: better not to go on than to use one.
+ *
+ * @throws EeError `insecure-key-file`
+ */
+export async function refuseReadableByOthers(path: string): Promise<void> {
+  const { mode } = await stat(path);
+  if ((mode & GROUP_AND_OTHERS) === 0) return;
+  const seen = (mode & 0o777).toString(8).padStart(3, '0');
+  throw new EeError(
+    'insecure-key-file',
+    `${path}: expected a key file that only its owner can read, saw mode ${seen}`,
+    { hint: `chmod 600 ${path}` },
+  );
 }
 
 async function replaceFile(path: string, octets: Uint8Array): Promise<void> {

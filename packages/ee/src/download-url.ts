@@ -23,6 +23,8 @@ export const PATHS = {
   policy: '/download/policy/local',
   chains: '/download/local-certificate-chain',
   crl: '/download-crl/',
+  raCertificate: '/retrieve-ra-certificate',
+  report: '/process-misbehavior-report',
 } as const satisfies Record<string, string | Record<CertificateKind, string>>;
 
 /**

@@ -54,7 +54,7 @@ export async function downloadOnce(options: DownloadOptions): Promise<Uint8Array
     await partial.begin(undefined);
     throw new EeError('interrupted', 'expected to resume the download, saw HTTP 416');
   }
-  expectStatus(response, ...(held === undefined ? [200] : [200, 206]));
+  expectStatus(response, held === undefined ? [200] : [200, 206], 'download');
   if (held !== undefined && response.status === 206) return resume(options, response, held);
   await partial.begin(strongEtag(response));
   return collect(options, response, new Uint8Array(0), contentLength(response));

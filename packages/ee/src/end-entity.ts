@@ -1,4 +1,5 @@
 import { type Random, systemRandom } from '@chrysalis/crypto';
+import { endOfValidity, type VerifiedCertificate } from '@chrysalis/ieee1609dot2';
 import { type Clock, parseFileName, systemClock } from '@chrysalis/scms';
 import type { Acknowledgement } from './acknowledgement.ts';
 import { ApplicationSupply, type ApplicationWishes } from './application-supply.ts';
@@ -8,7 +9,7 @@ import { ButterflySupply, type DownloadSelection } from './butterfly-supply.ts';
 import { type DeviceSettings, kindsOf } from './device-settings.ts';
 import type { CertificateKind } from './download-url.ts';
 import type { Enrollment } from './enrollment.ts';
-import { EeError } from './error.ts';
+import { EeError, hasCode } from './error.ts';
 import {
   adopt,
   type Governance,
@@ -22,16 +23,30 @@ import type { Info } from './info.ts';
 import type { OpenedBatch } from './open-batch.ts';
 import type { ButterflyKind, Profile } from './profile.ts';
 import type { Progress } from './progress.ts';
+import {
+  encodeRaCertificate,
+  endsWithin,
+  expectRaInForce,
+  openRaCertificate,
+  RA_RENEWAL_SEC,
+  type RaJudgement,
+  successorIn,
+  withRa,
+} from './ra-certificate.ts';
 import type { RaFile, RaFileAnswer } from './ra-file.ts';
 import { RaSession } from './ra-session.ts';
 import type { RaTransport } from './ra-transport.ts';
-import { expectNotRevoked } from './revocation.ts';
+import { composeReport, type ReportWish, reporterOf } from './report.ts';
+import { ReportOutbox, type SentReports } from './report-outbox.ts';
+import { expectCrlsInTime, expectNotRevoked } from './revocation.ts';
 import { type TopUpOptions, type TopUpResult, topUp } from './top-up.ts';
 
 export interface EndEntityOptions {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly sleep?: Sleep;
+  /** As `loadEnrollment` or `verifyBundle` gave it, instead of verifying the profile's bundle once more. */
+  readonly enrollment?: Enrollment;
   /** Instead of HTTPS under the bundle's X.509 root. */
   readonly transport?: RaTransport;
   /** Instead of those of the profile, one by one. */
@@ -43,6 +58,11 @@ export interface EndEntityOptions {
 /** What came of asking for a file; `refused`: it came and does not verify. */
 export type FileOutcome = RaFileAnswer['type'] | 'refused';
 export type FileOutcomes = Readonly<Record<RaFileKind, FileOutcome>>;
+
+export interface ReportOutcome extends SentReports {
+  /** Whether the RA has this one. */
+  readonly isSent: boolean;
+}
 
 export interface DownloadResult {
   /** Those that were fetched or opened now, ascending. */
@@ -65,13 +85,15 @@ export interface DownloadResult {
  * const next = await ee.info('pseudonym');
  */
 export class EndEntity implements AsyncDisposable {
-  readonly enrollment: Enrollment;
   readonly settings: DeviceSettings;
   readonly #profile: Profile;
   readonly #transport: RaTransport;
+  readonly #reportTransport: RaTransport;
   readonly #session: RaSession;
   readonly #butterfly: Readonly<Record<ButterflyKind, ButterflySupply>>;
   readonly #application: ApplicationSupply;
+  readonly #outbox: ReportOutbox;
+  #enrollment: Enrollment;
   #governance: Governance;
 
   private constructor(
@@ -82,15 +104,19 @@ export class EndEntity implements AsyncDisposable {
     options: EndEntityOptions,
   ) {
     const { clock = systemClock, random = systemRandom, sleep = systemSleep } = options;
-    this.enrollment = enrollment;
+    this.#enrollment = enrollment;
     this.settings = settings;
     this.#profile = profile;
     const { ocsp = false } = settings;
-    this.#transport = options.transport ?? httpsTransport({ x509Root: enrollment.x509Root, ocsp });
+    const { x509Root } = enrollment;
+    this.#transport = options.transport ?? httpsTransport({ x509Root, ocsp });
+    // A connection of their own: on one that carried an enrollment certificate reports would have a name.
+    this.#reportTransport = options.transport ?? httpsTransport({ x509Root, ocsp });
     this.#session = new RaSession({
-      enrollment,
+      enrollment: () => this.#enrollment,
       settings,
       transport: this.#transport,
+      reportTransport: this.#reportTransport,
       clock,
       random,
       sleep,
@@ -104,13 +130,20 @@ export class EndEntity implements AsyncDisposable {
       identification: new ButterflySupply('identification', profile, this.#session),
     };
     this.#application = new ApplicationSupply(profile, this.#session);
+    this.#outbox = new ReportOutbox(profile, this.#session);
   }
 
   /** @throws EeError `not-bootstrapped`, `invalid-bundle`, `key-mismatch`, `storage`, `profile-damaged` */
   static async open(profile: Profile, options: EndEntityOptions = {}): Promise<EndEntity> {
-    const enrollment = await loadEnrollment(profile, options.clock ?? systemClock);
+    const enrollment =
+      options.enrollment ?? (await loadEnrollment(profile, options.clock ?? systemClock));
     const settings = { ...(await profile.settings()), ...options.settings };
     return new EndEntity(profile, enrollment, settings, await profile.raFiles(), options);
+  }
+
+  /** With the RA certificate that holds now. */
+  get enrollment(): Enrollment {
+    return this.#enrollment;
   }
 
   /** The kinds of certificates that the device keeps topped up. */
@@ -133,7 +166,7 @@ export class EndEntity implements AsyncDisposable {
    *   ScmsDataError `dialect`
    */
   async request(kind: CertificateKind, wishes: ApplicationWishes = {}): Promise<Acknowledgement> {
-    await this.#expectNotRevoked();
+    await this.#expectFit();
     return kind === 'application'
       ? this.#application.request(wishes)
       : this.#butterfly[kind].request(wishes);
@@ -163,7 +196,7 @@ export class EndEntity implements AsyncDisposable {
     kind: CertificateKind,
     selection: DownloadSelection = {},
   ): Promise<DownloadResult> {
-    await this.#expectNotRevoked();
+    await this.#expectFit();
     const batches =
       kind === 'application'
         ? await this.#application.download()
@@ -172,11 +205,25 @@ export class EndEntity implements AsyncDisposable {
   }
 
   /**
+   * Fetches one file and keeps it unopened: for who opens it later, or elsewhere. An HTTP 500 is not waited
+   * out. {@link download} opens what lies in the profile.
+   *
+   * @param i the i-period, or the number of an identification file
+   * @returns the octets of the zip, those of the profile if it is there already
+   * @throws EeError as `request`, `not-acknowledged`, `invalid-url`
+   */
+  async fetch(kind: ButterflyKind, i: number): Promise<Uint8Array> {
+    await this.#expectFit();
+    return this.#butterfly[kind].fetch(i);
+  }
+
+  /**
    * Asks when the next file is expected and keeps the answer.
    *
    * @throws EeError as `download`, `invalid-info`
    */
   async info(kind: ButterflyKind): Promise<Info> {
+    await this.#expectFit();
     return this.#butterfly[kind].info();
   }
 
@@ -184,7 +231,11 @@ export class EndEntity implements AsyncDisposable {
    * Fetches the local policy file, the local certificate chain file and, from its own place, the CRLs,
    * those that are new. What verifies is kept and holds from now on; what does not is told and left.
    *
+   * A newer RA certificate in the chain file is taken; one is asked for when the present one has ended,
+   * is about to, or is revoked.
+   *
    * @throws EeError `revoked` when the device finds itself, its RA or an authority of theirs on a CRL;
+   *   `crl-overdue`, `invalid-ra-certificate`;
    *   `tls`, `unreachable`, `interrupted`, `timeout`, `unexpected-response`, `too-large`, `storage`, `aborted`
    */
   async fetchFiles(): Promise<FileOutcomes> {
@@ -197,7 +248,9 @@ export class EndEntity implements AsyncDisposable {
     const fresh: Partial<Record<RaFileKind, RaFile>> = {};
     // The documented order (sheet 3.3); they are taken in when all are there.
     for (const which of ['policy', 'chains', 'crl'] as const) {
-      const answer = await this.#fetchFile(which, held[which]);
+      // One that does not verify any more is not what the RA should spare us.
+      const known = this.#governance.followed.has(which) ? held[which] : undefined;
+      const answer = await this.#fetchFile(which, known);
       outcomes[which] = answer.type;
       if (answer.type === 'new') fresh[which] = answer.file;
       const { name } = fresh[which] ?? held[which] ?? {};
@@ -209,17 +262,72 @@ export class EndEntity implements AsyncDisposable {
         ...(name !== undefined && { name }),
       });
     }
-    const now = this.#session.now();
-    this.#governance = adopt(held, fresh, this.enrollment, now, (which, reason) => {
-      outcomes[which] = 'refused';
-      this.#onRefused(which, reason);
-    });
-    for (const which of RA_FILE_KINDS) {
-      const file = outcomes[which] === 'new' ? this.#governance.files[which] : undefined;
-      if (file !== undefined) await this.#profile.saveRaFile(which, file);
-    }
-    await this.#expectNotRevoked();
+    const refused = await this.#takeIn(fresh, outcomes);
+    // The policy may be signed by an RA certificate that has only now come.
+    const left = (await this.#followRa()) ? await this.#takeIn(refused.files, outcomes) : refused;
+    for (const [which, reason] of left.reasons) this.#onRefused(which, reason);
+    await this.#expectFit();
     return outcomes;
+  }
+
+  /**
+   * Asks the RA for its certificate, and takes it when it succeeds the present one: the same name, a
+   * trusted issuer, the permissions of an RA, on no CRL, and no older. From then on requests are sealed
+   * to it, those that wait with the same keys anew, and acknowledgements verified by it.
+   *
+   * @returns false when it is the present one
+   * @throws EeError `invalid-ra-certificate`, `refused`, and as the transport throws
+   */
+  async fetchRaCertificate(): Promise<boolean> {
+    const octets = await this.#session.fetchRaCertificate();
+    const ra = openRaCertificate(octets, this.#judgement());
+    if (ra === undefined) this.#session.report({ type: 'ra-certificate-kept' });
+    else await this.#takeRa(ra, 'service');
+    return ra !== undefined;
+  }
+
+  /**
+   * Reports misbehavior: signed with a certificate of now, sealed to the MA, on disk, and then sent if
+   * the RA can be reached. What cannot be sent waits for the next contact.
+   *
+   * @returns whether it was sent, and what else waits
+   * @throws EeError `cannot-report`, `revoked`, `too-large`, `outbox-full`, `storage`, `aborted`
+   */
+  async report(wish: ReportWish): Promise<ReportOutcome> {
+    const { random } = this.#session;
+    const { trust, ma } = this.#governance;
+    const { kind } = this.settings;
+    const time = this.#session.now();
+    await expectNotRevoked(this.#profile, this.enrollment, this.#governance, time);
+    if (ma === undefined)
+      throw new EeError('cannot-report', 'expected the MA, saw none in the bundle');
+    const currentI = this.enrollment.iPeriods.at(time);
+    const reporter = await reporterOf(this.#profile, { kind, currentI, trust, time, random });
+    const octets = composeReport({ wish, reporter, ma, time, random });
+    const name = await this.#outbox.add(octets, time);
+    const reports = await this.sendReports();
+    return { ...reports, isSent: !(await this.#outbox.has(name)) };
+  }
+
+  /**
+   * Sends the reports that wait; what keeps them is told in the result.
+   *
+   * @throws EeError `storage`, `aborted`
+   */
+  async sendReports(): Promise<SentReports> {
+    const waiting = await this.#outbox.count();
+    const none = { sent: 0, waiting, dropped: 0 };
+    if (waiting === 0) return none;
+    try {
+      // A device that is revoked, or cannot know, reports nothing (sheet 1.14).
+      const now = this.#session.now();
+      await expectNotRevoked(this.#profile, this.enrollment, this.#governance, now);
+      expectCrlsInTime(this.#governance, now);
+    } catch (reason) {
+      if (!hasCode(reason, 'revoked', 'crl-overdue')) throw reason;
+      return { ...none, reason };
+    }
+    return this.#outbox.send();
   }
 
   /**
@@ -249,10 +357,30 @@ export class EndEntity implements AsyncDisposable {
 
   async close(): Promise<void> {
     await this.#transport.close();
+    await this.#reportTransport.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** Adopts new files as far as they verify, and keeps them; says which do not. */
+  async #takeIn(fresh: HeldFiles, outcomes: Record<RaFileKind, FileOutcome>) {
+    const reasons = new Map<RaFileKind, EeError>();
+    const { files: held } = this.#governance;
+    const now = this.#session.now();
+    this.#governance = adopt(held, fresh, this.enrollment, now, (which, reason) =>
+      reasons.set(which, reason),
+    );
+    const files: Partial<Record<RaFileKind, RaFile>> = {};
+    for (const which of RA_FILE_KINDS) {
+      const file = fresh[which];
+      if (file === undefined) continue;
+      outcomes[which] = reasons.has(which) ? 'refused' : 'new';
+      if (reasons.has(which)) files[which] = file;
+      else await this.#profile.saveRaFile(which, file);
+    }
+    return { files, reasons };
   }
 
   /** A CRL store that is away stops nobody: the list that is held holds on (overdue tolerance, sheet 3.7). */
@@ -270,9 +398,57 @@ export class EndEntity implements AsyncDisposable {
     this.#session.report({ type: 'file-refused', which, reason });
   };
 
-  async #expectNotRevoked(): Promise<void> {
+  /**
+   * Whether the device may use what it has: it is on no CRL, its CRLs are not overdue, and the RA's
+   * certificate is in force.
+   *
+   * @throws EeError `revoked`, `crl-overdue`, `invalid-ra-certificate`, and as {@link fetchRaCertificate}
+   */
+  async #expectFit(): Promise<void> {
     const now = this.#session.now();
     await expectNotRevoked(this.#profile, this.enrollment, this.#governance, now);
+    expectCrlsInTime(this.#governance, now);
+    if (endsWithin(this.enrollment.ra, now, 0)) await this.fetchRaCertificate();
+    expectRaInForce(this.enrollment.ra, this.#session.now());
+  }
+
+  /**
+   * Takes the RA certificate that a chain file brings, or asks for one when the present one has ended,
+   * is about to, or is revoked.
+   *
+   * @returns whether another one holds now
+   */
+  async #followRa(): Promise<boolean> {
+    const successor = successorIn(this.#governance.components, this.#judgement());
+    if (successor !== undefined) await this.#takeRa(successor, 'chains');
+    const { ra } = this.enrollment;
+    const isRevoked = this.#governance.revocations?.find(ra) !== undefined;
+    if (!isRevoked && !endsWithin(ra, this.#session.now(), RA_RENEWAL_SEC)) {
+      return successor !== undefined;
+    }
+    try {
+      return (await this.fetchRaCertificate()) || successor !== undefined;
+    } catch (error) {
+      if (!(error instanceof EeError) || hasCode(error, 'aborted', 'storage')) throw error;
+      // The present one may do yet; whether it does is looked at before it is used.
+      this.#session.report({ type: 'ra-certificate-kept', reason: error });
+      return successor !== undefined;
+    }
+  }
+
+  async #takeRa(ra: VerifiedCertificate, from: 'chains' | 'service'): Promise<void> {
+    await this.#profile.saveRaCertificate(encodeRaCertificate(ra));
+    this.#enrollment = withRa(this.#enrollment, ra);
+    const { files } = this.#governance;
+    // Whom the files are signed by is judged anew; what is refused now was told when it came.
+    this.#governance = govern(files, this.#enrollment, this.#session.now(), () => {});
+    const until = endOfValidity(ra.certificate.toBeSigned.validityPeriod);
+    this.#session.report({ type: 'ra-certificate', from, id: ra.id, until });
+  }
+
+  #judgement(): RaJudgement {
+    const { trust, revocations } = this.#governance;
+    return { enrollment: this.enrollment, trust, revocations, time: this.#session.now() };
   }
 
   #supply(kind: CertificateKind): ButterflySupply | ApplicationSupply {

@@ -10,6 +10,7 @@ import {
   Certificate,
   checkValidAt,
   encryptionPointOf,
+  endOfValidity,
   Ieee1609Dot2Error,
   signatureInput,
   type Time32,
@@ -33,24 +34,34 @@ import { toHex } from './json-record.ts';
 /** They neither issue nor sign certificates for the device. */
 const PINNED: ReadonlySet<BundleCertificate> = new Set(['ra', 'ma']);
 
+/** What ends in the life of a device, and is replaced by what its RA sends; whoever uses one checks its period. */
+const REPLACEABLE: ReadonlySet<BundleCertificate> = new Set(['pca', 'ra', 'ma', 'crlg']);
+
 /** A device that is enrolled: all of its bundle has been verified. */
 export interface Enrollment {
   readonly certificate: VerifiedCertificate;
   /** The private key of the enrollment certificate. */
   readonly key: PrivateKey;
   readonly root: VerifiedCertificate;
+  /** The RA's certificate: the bundle's, or a newer one that the device has taken since. */
   readonly ra: VerifiedCertificate;
   /** The MA's certificate, for misbehavior reports, if the bundle has one. */
   readonly ma: VerifiedCertificate | undefined;
   /** The root, and the authorities of the bundle that it vouches for: those that issue or sign for others. */
   readonly trust: TrustStore;
+  /** Those of them that the device goes on trusting beside a chain file: all but the ECA. */
+  readonly authorities: readonly VerifiedCertificate[];
   /**
    * Besides the RA and the MA, whose permissions were not judged (`TrustStore.pin`): fielded PKIs give
    * them certIssuePermissions that no issuer could. Apart from `trust`, so that they never use them.
    */
   readonly pinned: TrustStore;
+  /** RA and MA of the bundle. */
+  readonly vouchedFor: readonly VerifiedCertificate[];
   readonly iPeriods: IPeriodClock;
   readonly raUrl: URL;
+  /** Where the CRL store is, if the bundle says so. */
+  readonly crlUrl?: URL;
   readonly x509Root: string;
   /** What is odd but does no harm. */
   readonly warnings: readonly string[];
@@ -63,6 +74,7 @@ export interface Enrollment {
  *
  * @param requestKey the key of the request that the response answers
  * @param request the SignedEeEnrollmentCertRequest, where it is at hand, for the requestHash
+ * @param chains of another bundle with the same certificates: who holds many devices verifies them once
  * @throws EeError `invalid-bundle`, `key-mismatch`
  *
  * @example
@@ -74,10 +86,11 @@ export function verifyBundle(
   requestKey: PrivateKey,
   request: Uint8Array | undefined,
   time: Time32,
+  chains: BundleChains = verifyBundleChains(bundle, time),
 ): Enrollment {
   try {
-    const { trust, pinned, certificates } = verifyChains(bundle, time);
-    const { root, eca, ra, ma } = certificates;
+    const { trust, pinned, certificates } = chains;
+    const { root, ica, pca, crlg, eca, ra, ma } = certificates;
     if (root === undefined || eca === undefined || ra === undefined) {
       throw new EeError('invalid-bundle', 'expected the certificates of a root, an ECA and an RA');
     }
@@ -96,9 +109,12 @@ export function verifyBundle(
       ra,
       ma,
       trust,
+      authorities: [ica, pca, crlg].flatMap((authority) => authority ?? []),
       pinned,
+      vouchedFor: [ra, ...(ma ? [ma] : [])],
       iPeriods: new IPeriodClock(bundle.iPeriod.epoch, bundle.iPeriod.lengthSec),
       raUrl: bundle.raUrl,
+      ...(bundle.crlUrl && { crlUrl: bundle.crlUrl }),
       x509Root: bundle.x509Root,
       warnings: hashWarnings(response, request),
     };
@@ -143,10 +159,26 @@ export function isDataError(error: unknown): error is Error {
   );
 }
 
-function verifyChains(bundle: Bundle, time: Time32) {
-  const root = decodeCertificate('root', bundle.certificates.root);
-  const trust = new TrustStore([root]);
-  const pinned = new TrustStore([root]);
+/** The authorities of a bundle, verified. */
+export interface BundleChains {
+  readonly trust: TrustStore;
+  readonly pinned: TrustStore;
+  readonly certificates: Readonly<Partial<Record<BundleCertificate, VerifiedCertificate>>>;
+}
+
+/**
+ * Verifies the chains of a bundle up to its root, and their validity. Pure.
+ *
+ * @param state `installed` for a bundle that was verified before: what may have been replaced since, PCA,
+ *   RA, MA and CRLG, may have ended
+ * @throws EeError `invalid-bundle`
+ */
+export function verifyBundleChains(
+  bundle: Pick<Bundle, 'certificates'>,
+  time: Time32,
+  state: 'new' | 'installed' = 'new',
+): BundleChains {
+  const { trust, pinned } = trustRoot(bundle.certificates.root);
   const certificates: Partial<Record<BundleCertificate, VerifiedCertificate>> = {};
   // In the order of the list each comes after the one that issued it.
   for (const name of BUNDLE_CERTIFICATES) {
@@ -157,7 +189,8 @@ function verifyChains(bundle: Bundle, time: Time32) {
       const verified = PINNED.has(name) ? pinned.pin(certificate) : trust.add(certificate);
       // The RA and the MA are certified by the root or the ICA.
       if (name === 'ica') pinned.add(certificate);
-      checkValidAt(verified, time);
+      const mayHaveEnded = state === 'installed' && REPLACEABLE.has(name);
+      if (!mayHaveEnded || !hasEnded(verified, time)) checkValidAt(verified, time);
       certificates[name] = verified;
     } catch (cause) {
       if (!isDataError(cause)) throw cause;
@@ -165,6 +198,20 @@ function verifyChains(bundle: Bundle, time: Time32) {
     }
   }
   return { trust, pinned, certificates };
+}
+
+function trustRoot(octets: Uint8Array | undefined): { trust: TrustStore; pinned: TrustStore } {
+  try {
+    const root = decodeCertificate('root', octets);
+    return { trust: new TrustStore([root]), pinned: new TrustStore([root]) };
+  } catch (cause) {
+    if (!isDataError(cause)) throw cause;
+    throw new EeError('invalid-bundle', cause.message, { cause });
+  }
+}
+
+function hasEnded({ certificate }: VerifiedCertificate, time: Time32): boolean {
+  return time >= endOfValidity(certificate.toBeSigned.validityPeriod);
 }
 
 function decodeCertificate(name: string, octets: Uint8Array | undefined): Certificate {

@@ -1,3 +1,5 @@
+import type { RaRefusal } from './ra-refusal.ts';
+
 /** What went wrong, for programs. A code once published keeps its meaning. */
 export type EeErrorCode =
   /** There is no profile in the directory that was named. */
@@ -44,6 +46,16 @@ export type EeErrorCode =
   | 'refused-file'
   /** The device, its RA or an authority above them is on a CRL. */
   | 'revoked'
+  /** The CRLs that are held are older than the policy tolerates, or do not verify any more: a fresh one first. */
+  | 'crl-overdue'
+  /** A certificate that is no newer one of the device's RA, or does not verify as one. */
+  | 'invalid-ra-certificate'
+  /** No certificate is held with which misbehavior could be reported now, or no MA to report to. */
+  | 'cannot-report'
+  /** As many reports wait as the profile takes. */
+  | 'outbox-full'
+  /** A file with private keys can be read by others than its owner. */
+  | 'insecure-key-file'
   /** The caller gave up. */
   | 'aborted';
 
@@ -51,10 +63,20 @@ export type EeErrorCode =
 export class EeError extends Error {
   override readonly name = 'EeError';
   readonly code: EeErrorCode;
+  /** With `refused`: what it can mean, and what comes next. */
+  readonly refusal: RaRefusal | undefined;
+  /** What a user can do, where it hangs on more than the code. */
+  readonly hint: string | undefined;
 
-  constructor(code: EeErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+  constructor(
+    code: EeErrorCode,
+    message: string,
+    options: { cause?: unknown; refusal?: RaRefusal; hint?: string } = {},
+  ) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
     this.code = code;
+    this.refusal = options.refusal;
+    this.hint = options.hint;
   }
 }
 

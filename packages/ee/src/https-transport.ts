@@ -1,7 +1,13 @@
 import { errors } from 'undici';
 import { EeError, messageOf } from './error.ts';
 import type { RaRequest, RaResponse, RaTransport } from './ra-transport.ts';
-import { connectTls, type TlsConnection, type TlsOptions } from './tls-connection.ts';
+import {
+  connectTls,
+  type TlsConnection,
+  type TlsContext,
+  type TlsOptions,
+  tlsContext,
+} from './tls-connection.ts';
 
 /** How long a device waits, in milliseconds. A radio link is slow, but not this slow. */
 export interface HttpsTimeouts {
@@ -27,6 +33,10 @@ export interface HttpsTransportOptions {
   readonly x509Root: string;
   /** Whether the RA has to staple an OCSP response (RFC 6066 §8). */
   readonly ocsp?: boolean;
+  /** Of the same root, where many transports share it; see {@link tlsContext}. */
+  readonly context?: TlsContext;
+  /** Told how long TCP and TLS took, whenever a connection was made. */
+  readonly onConnect?: (ms: number) => void;
   readonly timeouts?: Partial<HttpsTimeouts>;
 }
 
@@ -36,8 +46,10 @@ export interface HttpsTransportOptions {
  * both sides keep it.
  */
 export function httpsTransport(options: HttpsTransportOptions): RaTransport {
-  const { x509Root, ocsp = false, timeouts } = options;
-  return new HttpsTransport({ x509Root, ocsp, ...DEFAULT_TIMEOUTS, ...timeouts });
+  const { x509Root, ocsp = false, context = tlsContext(x509Root), timeouts } = options;
+  const { onConnect = () => {} } = options;
+  const tls = { x509Root, ocsp, context, ...DEFAULT_TIMEOUTS, ...timeouts };
+  return new HttpsTransport(tls, onConnect);
 }
 
 class HttpsTransport implements RaTransport {
@@ -46,9 +58,11 @@ class HttpsTransport implements RaTransport {
   readonly #idle = new Map<string, TlsConnection>();
   readonly #all = new Set<TlsConnection>();
   readonly #closing = new AbortController();
+  readonly #onConnect: (ms: number) => void;
 
-  constructor(options: TlsOptions & HttpsTimeouts) {
+  constructor(options: TlsOptions & HttpsTimeouts, onConnect: (ms: number) => void) {
     this.#options = options;
+    this.#onConnect = onConnect;
   }
 
   async exchange(request: RaRequest, signal?: AbortSignal): Promise<RaResponse> {
@@ -79,7 +93,9 @@ class HttpsTransport implements RaTransport {
     if (idle?.isUsable()) return idle;
     if (idle !== undefined) this.#drop(idle);
     try {
+      const start = performance.now();
       const connection = await connectTls(new URL(url.origin), this.#options, either);
+      this.#onConnect(performance.now() - start);
       this.#all.add(connection);
       return connection;
     } catch (error) {

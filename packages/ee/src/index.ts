@@ -32,7 +32,7 @@ export {
   DIALECTS,
   kindsOf,
 } from './device-settings.ts';
-export { DirectoryStorage } from './directory-storage.ts';
+export { DirectoryStorage, refuseReadableByOthers } from './directory-storage.ts';
 export { type CertificateKind, PATHS, RA_PORT, resolveDownloadUrl } from './download-url.ts';
 export {
   type DownloadResult,
@@ -40,8 +40,14 @@ export {
   type EndEntityOptions,
   type FileOutcome,
   type FileOutcomes,
+  type ReportOutcome,
 } from './end-entity.ts';
-export { type Enrollment, verifyBundle } from './enrollment.ts';
+export {
+  type BundleChains,
+  type Enrollment,
+  verifyBundle,
+  verifyBundleChains,
+} from './enrollment.ts';
 export { type EnrollmentWishes, makeEnrollmentRequest, RSE_PSIDS } from './enrollment-request.ts';
 export { EeError, type EeErrorCode } from './error.ts';
 export { adopt, type Governance, govern, type HeldFiles, type RaFileKind } from './governance.ts';
@@ -75,7 +81,12 @@ export {
   type ProvisioningWish,
 } from './provisioning-request.ts';
 export type { ProvisioningState } from './provisioning-state.ts';
+export { SECURED_RA_CERT_REQUEST } from './ra-certificate.ts';
 export { fetchRaFile, type RaFile, type RaFileAnswer } from './ra-file.ts';
+export type { RaRefusal, RaService } from './ra-refusal.ts';
 export type { RaMessage, RaRequest, RaResponse, RaTransport } from './ra-transport.ts';
+export { locationOf, type Place, type ReportWish } from './report.ts';
+export { MAX_REPORTS, type SentReports } from './report-outbox.ts';
 export { DEFAULT_MAX_FAILURES, type StayOptions, stay } from './stay.ts';
+export { type TlsContext, tlsContext } from './tls-connection.ts';
 export type { Supply, TopUpOptions, TopUpResult } from './top-up.ts';

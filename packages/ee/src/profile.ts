@@ -30,6 +30,7 @@ const NAMES = {
   policy: 'policy.json',
   chains: 'chains.json',
   crl: 'crl.json',
+  raCertificate: 'ra-certificate.json',
 } as const;
 
 /** What stands before the names of each kind. Pseudonym certificates were there first. */
@@ -38,6 +39,10 @@ const PREFIXES: Record<CertificateKind, string> = {
   identification: 'identification/',
   application: 'application/',
 };
+
+/** Reports that wait: Time32 and the begin of a hash, in hex. */
+const REPORTS = 'reports';
+const REPORT = /^[0-9a-f]{8}-[0-9a-f]{16}\.oer$/;
 
 /** The kinds that are asked for once, with butterfly keys. */
 export type ButterflyKind = Exclude<CertificateKind, 'application'>;
@@ -113,6 +118,36 @@ export class Profile {
 
   async saveRaFile(which: RaFileKind, file: RaFile): Promise<void> {
     await this.#storage.write(NAMES[which], encodeRaFile(file));
+  }
+
+  /** The RA certificate that was taken after the bundle's, as `encodeRaCertificate` made it. */
+  async raCertificate(): Promise<{ name: string; octets: Uint8Array } | undefined> {
+    const octets = await this.#storage.read(NAMES.raCertificate);
+    return octets && { name: NAMES.raCertificate, octets };
+  }
+
+  /** When it resolves, the certificate survives a power cut: only then may anything be sealed to it. */
+  async saveRaCertificate(octets: Uint8Array): Promise<void> {
+    await this.#storage.write(NAMES.raCertificate, octets);
+  }
+
+  /** The names of the misbehavior reports that wait, oldest first. */
+  async reports(): Promise<string[]> {
+    return (await this.#storage.list(REPORTS)).filter((name) => REPORT.test(name)).sort();
+  }
+
+  /** COER of SecuredMisbehaviorReport. */
+  async report(name: string): Promise<Uint8Array | undefined> {
+    return this.#storage.read(`${REPORTS}/${name}`);
+  }
+
+  /** When it resolves, the report survives a power cut. */
+  async saveReport(name: string, octets: Uint8Array): Promise<void> {
+    await this.#storage.write(`${REPORTS}/${name}`, octets);
+  }
+
+  async removeReport(name: string): Promise<void> {
+    await this.#storage.remove(`${REPORTS}/${name}`);
   }
 
   /** The files and certificates of a kind. */

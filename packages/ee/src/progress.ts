@@ -1,4 +1,4 @@
-import type { Time32 } from '@chrysalis/ieee1609dot2';
+import type { HashedId8, Time32 } from '@chrysalis/ieee1609dot2';
 import type { RequestHash } from '@chrysalis/scms';
 import type { Acknowledgement } from './acknowledgement.ts';
 import type { CertificateKind } from './download-url.ts';
@@ -38,5 +38,17 @@ export type Progress =
       /** The one that came, or is held. */
       readonly name?: string;
     }
+  /** Another RA certificate holds from now on: it came with a chain file, or was asked for. */
+  | {
+      readonly type: 'ra-certificate';
+      readonly from: 'chains' | 'service';
+      readonly id: HashedId8;
+      readonly until: Time32;
+    }
+  /** The RA was asked for its certificate, and none came that could succeed the one that is held. */
+  | { readonly type: 'ra-certificate-kept'; readonly reason?: EeError }
+  | { readonly type: 'report-sent'; readonly name: string }
+  /** A misbehavior report over a week old, that the RA does not take or that there is no room for. */
+  | { readonly type: 'report-dropped'; readonly name: string; readonly made: Time32 }
   /** A file that is not followed, new or held. */
   | { readonly type: 'file-refused'; readonly which: RaFileKind; readonly reason: EeError };

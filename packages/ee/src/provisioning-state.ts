@@ -14,11 +14,21 @@ export interface ProvisioningState<Keys = CaterpillarKeys> {
    * that was sent into the dark was later refused, when it had become too old for the RA.
    */
   readonly bodies: readonly Uint8Array[];
+  /** Of an application request: what the policy said when its keys were made. */
+  readonly terms?: Terms;
   /** Absent until the RA has acknowledged one of the bodies. */
   readonly acknowledged?: Acknowledgement & {
     /** The acknowledgement as it came. */
     readonly octets: Uint8Array;
   };
+}
+
+/** By which the RA counts an application certificate, whatever policy comes later. */
+export interface Terms {
+  /** From the beginning of the certificate to the time from which another may be asked for. */
+  readonly periodSec: number;
+  /** By which it lasts longer than that. */
+  readonly overlapSec: number;
 }
 
 /** How the keys of a state are written into its file. */
@@ -59,11 +69,12 @@ export function encodeProvisioningState<Keys>(
   state: ProvisioningState<Keys>,
   format: KeyFormat<Keys>,
 ): Uint8Array {
-  const { keys, bodies, acknowledged } = state;
+  const { keys, bodies, terms, acknowledged } = state;
   return jsonOctets({
     status: acknowledged === undefined ? 'prepared' : 'acknowledged',
     keys: format.write(keys),
     bodies: bodies.map(toHex),
+    ...(terms && { terms }),
     ...(acknowledged && {
       acknowledged: {
         requestHash: toHex(acknowledged.requestHash),
@@ -85,6 +96,7 @@ export function decodeProvisioningState<Keys>(
   const state = {
     keys: format.read(record.record('keys')),
     bodies: record.octetsList('bodies'),
+    ...(record.has('terms') && { terms: termsIn(record.record('terms')) }),
   };
   if (!record.has('acknowledged')) return state;
   const acknowledged = record.record('acknowledged');
@@ -97,6 +109,10 @@ export function decodeProvisioningState<Keys>(
       octets: acknowledged.octets('octets'),
     },
   };
+}
+
+function termsIn(record: JsonRecord): Terms {
+  return { periodSec: record.integer('periodSec'), overlapSec: record.integer('overlapSec') };
 }
 
 function fromCaterpillar({ seed, expansion }: CaterpillarKey) {

@@ -1,5 +1,6 @@
 import { EeError } from './error.ts';
 import { JsonRecord, jsonOctets, toHex } from './json-record.ts';
+import { isRefusal } from './ra-refusal.ts';
 import type { RaResponse, RaTransport } from './ra-transport.ts';
 import { expectStatus, readBody } from './response-body.ts';
 
@@ -7,6 +8,8 @@ import { expectStatus, readBody } from './response-body.ts';
 export interface RaFile {
   readonly name: string;
   readonly octets: Uint8Array;
+  /** With a chain file: certificates of those before it that it leaves out, COER. */
+  readonly former?: readonly Uint8Array[];
 }
 
 /** What came of asking for a file. */
@@ -47,7 +50,7 @@ export async function fetchRaFile(options: RaFileOptions): Promise<RaFileAnswer>
     },
     signal,
   );
-  if (response.status === 500) {
+  if (isRefusal(response)) {
     response.discard();
     return { type: 'not-offered' };
   }
@@ -55,7 +58,7 @@ export async function fetchRaFile(options: RaFileOptions): Promise<RaFileAnswer>
     await readBody(response, 0);
     return { type: 'unchanged' };
   }
-  expectStatus(response, 200);
+  expectStatus(response, [200]);
   const name = fileNameOf(response);
   return { type: 'new', file: { name, octets: await readBody(response, maxOctets) } };
 }
@@ -73,12 +76,13 @@ function fileNameOf(response: RaResponse): string {
   );
 }
 
-export function encodeRaFile({ name, octets }: RaFile): Uint8Array {
-  return jsonOctets({ name, octets: toHex(octets) });
+export function encodeRaFile({ name, octets, former }: RaFile): Uint8Array {
+  return jsonOctets({ name, octets: toHex(octets), ...(former && { former: former.map(toHex) }) });
 }
 
 /** @throws EeError `profile-damaged` */
 export function decodeRaFile(where: string, octets: Uint8Array): RaFile {
   const record = JsonRecord.parse(where, octets);
-  return { name: record.text('name'), octets: record.octets('octets') };
+  const file = { name: record.text('name'), octets: record.octets('octets') };
+  return record.has('former') ? { ...file, former: record.octetsList('former') } : file;
 }

@@ -1,8 +1,14 @@
 import type { Random } from '@chrysalis/crypto';
-import { type Time32, type TrustStore, unixFromTime32 } from '@chrysalis/ieee1609dot2';
+import {
+  type Time32,
+  type TrustStore,
+  unixFromTime32,
+  type VerifiedCertificate,
+} from '@chrysalis/ieee1609dot2';
 import {
   type Clock,
   type DownloadFile,
+  decodeSecured,
   formatFileName,
   type PolicyValues,
   timeOf,
@@ -22,8 +28,9 @@ import {
   serviceUrl,
 } from './download-url.ts';
 import type { Enrollment } from './enrollment.ts';
-import { EeError } from './error.ts';
+import { EeError, hasCode } from './error.ts';
 import type { Governance, RaFileKind } from './governance.ts';
+import { toHex } from './json-record.ts';
 import type { Progress } from './progress.ts';
 import {
   makeDownloadHeader,
@@ -31,14 +38,20 @@ import {
   type ProvisioningWish,
 } from './provisioning-request.ts';
 import type { ProvisioningState } from './provisioning-state.ts';
+import { SECURED_RA_CERT_REQUEST } from './ra-certificate.ts';
 import { fetchRaFile, type RaFile, type RaFileAnswer } from './ra-file.ts';
-import type { RaTransport } from './ra-transport.ts';
+import type { RaRequest, RaTransport } from './ra-transport.ts';
 import { expectStatus, readBody } from './response-body.ts';
 
 /** An acknowledgement has 127 octets; a URL of 255 and a signer certificate may come on top. */
 const MAX_ACK_OCTETS = 4_096;
 /** A .info file has 4 octets, or 8. */
 const MAX_INFO_OCTETS = 64;
+
+/** An RA's certificate has some 250 octets. */
+const MAX_CERTIFICATE_OCTETS = 4_096;
+/** The answer to a report is empty; what an RA says nevertheless is read and forgotten. */
+const MAX_REPORT_ANSWER_OCTETS = 4_096;
 
 /** A fielded chain file has a thousand octets, a policy as many; a CRL some forty for each device on it. */
 const MAX_FILE_OCTETS = {
@@ -48,9 +61,12 @@ const MAX_FILE_OCTETS = {
 } as const satisfies Record<RaFileKind, number>;
 
 export interface RaSessionParts {
-  readonly enrollment: Enrollment;
+  /** As it is at this moment: the RA's certificate may change. */
+  readonly enrollment: () => Enrollment;
   readonly settings: DeviceSettings;
   readonly transport: RaTransport;
+  /** For reports, so that the RA does not learn from the connection whose they are. */
+  readonly reportTransport: RaTransport;
   readonly clock: Clock;
   readonly random: Random;
   readonly sleep: Sleep;
@@ -62,16 +78,18 @@ export interface RaSessionParts {
 
 /** The exchanges of the EE-RA interface, each with its retries; what comes of them others keep. */
 export class RaSession {
-  readonly enrollment: Enrollment;
   readonly random: Random;
   readonly report: (progress: Progress) => void;
   readonly #parts: RaSessionParts;
 
   constructor(parts: RaSessionParts) {
-    this.enrollment = parts.enrollment;
     this.random = parts.random;
     this.report = parts.report;
     this.#parts = parts;
+  }
+
+  get enrollment(): Enrollment {
+    return this.#parts.enrollment();
   }
 
   /** Opens certificate responses. */
@@ -177,7 +195,7 @@ export class RaSession {
         },
         signal,
       );
-      expectStatus(response, 200);
+      expectStatus(response, [200], 'info');
       return readBody(response, MAX_INFO_OCTETS);
     }, this.#backOff());
   }
@@ -185,14 +203,41 @@ export class RaSession {
   /** A file that anybody may have, if there is another than the one that is held. */
   async fetchRaFile(which: RaFileKind, held: RaFile | undefined): Promise<RaFileAnswer> {
     const { transport, settings, signal } = this.#parts;
-    const { crlUrl } = settings;
+    const crlUrl = settings.crlUrl ?? this.enrollment.crlUrl;
     if (which === 'crl' && crlUrl === undefined) return { type: 'not-offered' };
     const url = crlUrl && which === 'crl' ? crlStoreUrl(crlUrl) : this.#url(PATHS[which]);
     const maxOctets = MAX_FILE_OCTETS[which];
     return withBackOff(
       () => fetchRaFile({ transport, url, held, maxOctets, ...(signal && { signal }) }),
-      this.#backOff(),
+      {
+        ...this.#backOff(),
+        // A CRL store that is away stops nobody, and is not waited for.
+        isWorthRetrying: ({ code }) => which !== 'crl' || code !== 'unreachable',
+      },
     );
+  }
+
+  /** The RA's certificate as the RA gives it, not verified. */
+  async fetchRaCertificate(): Promise<Uint8Array> {
+    const { transport, signal } = this.#parts;
+    return withBackOff(
+      async () => {
+        const request = postOf(this.#url(PATHS.raCertificate), () => SECURED_RA_CERT_REQUEST);
+        const response = await transport.exchange(request, signal);
+        expectStatus(response, [200], 'ra-certificate');
+        return readBody(response, MAX_CERTIFICATE_OCTETS);
+      },
+      { ...this.#backOff(), isWorthRetrying: ({ code }) => code !== 'refused' },
+    );
+  }
+
+  /** Hands a report to the RA, once. @throws EeError `refused` and others as the transport throws */
+  async sendReport(report: Uint8Array): Promise<void> {
+    const { reportTransport, signal } = this.#parts;
+    const request = postOf(this.#url(PATHS.report), () => report);
+    const response = await reportTransport.exchange(request, signal);
+    expectStatus(response, [200], 'report');
+    await readBody(response, MAX_REPORT_ANSWER_OCTETS);
   }
 
   /** A fresh value of Download-Req. */
@@ -203,23 +248,32 @@ export class RaSession {
   async #send(kind: CertificateKind, makeBody: () => Promise<Uint8Array>): Promise<Answer> {
     const { transport, signal } = this.#parts;
     let body: Uint8Array | undefined;
-    const response = await transport.exchange(
-      {
-        method: 'POST',
-        url: this.#url(PATHS.provision[kind]),
-        message: async () => {
-          body = await makeBody();
-          const type = 'application/octet-stream';
-          return { headers: { 'Content-Type': type, 'Accept-Encoding': 'identity' }, body };
-        },
-      },
-      signal,
-    );
-    expectStatus(response, 200);
+    const url = this.#url(PATHS.provision[kind]);
+    const request = postOf(url, async () => {
+      body = await makeBody();
+      return body;
+    });
+    const response = await transport.exchange(request, signal);
+    expectStatus(response, [200], 'request');
     const octets = await readBody(response, MAX_ACK_OCTETS);
     if (body === undefined) throw new EeError('unexpected-response', 'saw an answer to nothing');
-    const acknowledgement = openAcknowledgement(kind, octets, body, this.enrollment, this.now());
+    const acknowledgement = this.#openAnswer(kind, octets, body);
     return { acknowledgement, octets, body };
+  }
+
+  /**
+   * A body that was sealed to the RA's certificate of before may be acknowledged by the RA of now, who
+   * has its key, and by nobody else: what another signed counts as refused, and the keys go out anew.
+   */
+  #openAnswer(kind: CertificateKind, octets: Uint8Array, body: Uint8Array): Acknowledgement {
+    try {
+      return openAcknowledgement(kind, octets, body, this.enrollment, this.now());
+    } catch (cause) {
+      if (!hasCode(cause, 'invalid-ack') || isSealedTo(body, this.enrollment.ra)) throw cause;
+      throw new EeError('refused', `the RA has another certificate by now: ${cause.message}`, {
+        cause,
+      });
+    }
   }
 
   #newBody(wish: ProvisioningWish): Uint8Array {
@@ -240,4 +294,22 @@ export class RaSession {
       onRetry: (pauseMs, reason) => this.report({ type: 'retry', pauseMs, reason }),
     };
   }
+}
+
+function postOf(url: URL, makeBody: () => Uint8Array | Promise<Uint8Array>): RaRequest {
+  return {
+    method: 'POST',
+    url,
+    message: async () => ({
+      headers: { 'Content-Type': 'application/octet-stream', 'Accept-Encoding': 'identity' },
+      body: await makeBody(),
+    }),
+  };
+}
+
+/** Whether a body of ours was encrypted to a certificate. */
+function isSealedTo(body: Uint8Array, { id }: VerifiedCertificate): boolean {
+  return decodeSecured(body).recipients.some(
+    ({ type, value }) => type === 'certRecipInfo' && toHex(value.recipientId) === toHex(id),
+  );
 }

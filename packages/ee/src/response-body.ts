@@ -1,8 +1,6 @@
 import { EeError } from './error.ts';
+import { isRefusal, type RaService, readRefusal } from './ra-refusal.ts';
 import type { RaResponse } from './ra-transport.ts';
-
-/** How much of the RA's own words goes into a message. */
-const MAX_REASON_CHARACTERS = 200;
 
 /**
  * The whole body of an answer.
@@ -32,28 +30,28 @@ export async function forEachPart(
   }
 }
 
-/** Refuses any status but those that the interface has for success, and coded bodies, which we never ask for. */
-export function expectStatus(response: RaResponse, ...expected: readonly number[]): void {
+/**
+ * Refuses any status but those that the interface has for success, and coded bodies, which we never ask for.
+ *
+ * @param service the one that answered, for what its HTTP 500 can mean
+ * @throws EeError `refused`, `unexpected-response`
+ */
+export function expectStatus(
+  response: RaResponse,
+  expected: readonly number[],
+  service?: RaService,
+): void {
   const coding = response.headers['content-encoding'] ?? 'identity';
   if (expected.includes(response.status) && coding === 'identity') return;
   response.discard();
-  if (response.status === 500) {
-    throw new EeError('refused', `the RA refused or is not ready: HTTP 500${reasonOf(response)}`);
+  if (isRefusal(response)) {
+    const { message, refusal } = readRefusal(response, service);
+    throw new EeError('refused', message, { refusal });
   }
   const seen = expected.includes(response.status)
     ? `content-encoding ${JSON.stringify(coding)}`
-    : `HTTP ${response.status}${reasonOf(response)}`;
+    : `HTTP ${response.status}`;
   throw new EeError('unexpected-response', `expected HTTP ${expected.join(' or ')}, saw ${seen}`);
-}
-
-/** An RA in its QA stage says more (sheet 2.1). Its words are shown, not trusted: printable ASCII only. */
-function reasonOf({ headers }: RaResponse): string {
-  const words = [headers['scms-poc-error'], headers['scms-poc-error-message']]
-    .filter((word) => word !== undefined)
-    .join(' ')
-    .replaceAll(/[^ -~]/g, '?')
-    .slice(0, MAX_REASON_CHARACTERS);
-  return words === '' ? '' : ` (${words})`;
 }
 
 function tooLarge(response: RaResponse, maximum: number, seen: number): never {

@@ -75,3 +75,31 @@ async function certificatesOfNow(
   }
   return found;
 }
+
+/**
+ * Makes sure that the CRLs of a device are no older than the policy tolerates (sheet 3.7): that none of
+ * the series that it holds is further past its nextCrl than overdueCrlTolerance. A device that has
+ * never held a CRL is not stopped.
+ *
+ * @throws EeError `crl-overdue`, also when the CRLs that are held do not verify any more
+ */
+export function expectCrlsInTime(
+  { files, revocations, policyAt }: Pick<Governance, 'files' | 'revocations' | 'policyAt'>,
+  time: Time32,
+): void {
+  if (files.crl === undefined) return;
+  if (revocations === undefined) {
+    throw new EeError(
+      'crl-overdue',
+      `expected CRLs that verify, saw ${files.crl.name} that does not`,
+    );
+  }
+  const { nextDue } = revocations;
+  const { overdueCrlToleranceSec } = policyAt(time);
+  if (nextDue === undefined || time < nextDue + overdueCrlToleranceSec) return;
+  throw new EeError(
+    'crl-overdue',
+    `expected a CRL that was due at ${formatTime32(nextDue)}, and by ` +
+      `${formatTime32(nextDue + overdueCrlToleranceSec)} at the latest, saw none`,
+  );
+}

@@ -78,5 +78,7 @@ function isOfTheContact(error: unknown): error is EeError {
     'invalid-info',
     'invalid-batch',
     'profile-locked',
+    'crl-overdue',
+    'invalid-ra-certificate',
   );
 }

@@ -11,9 +11,27 @@ const HTTPS_PORT = 443;
 /** An RA's headers are a handful; 16 KiB is node's own limit for servers. */
 const MAX_HEADER_OCTETS = 16_384;
 
+/** A trusted root, parsed once for as many connections as there will be. */
+export type TlsContext = tls.SecureContext;
+
+/**
+ * @param x509Root PEM; the only root that is trusted
+ * @param maxVersion TLS 1.3 unless it is named
+ */
+export function tlsContext(x509Root: string, maxVersion?: 'TLSv1.2' | 'TLSv1.3'): TlsContext {
+  return tls.createSecureContext({
+    // Replaces the roots that node brings, and those of NODE_EXTRA_CA_CERTS.
+    ca: x509Root,
+    minVersion: 'TLSv1.2',
+    ...(maxVersion && { maxVersion }),
+  });
+}
+
 export interface TlsOptions {
   /** PEM; the only root that is trusted. */
   readonly x509Root: string;
+  /** Of that root. */
+  readonly context: TlsContext;
   /** Whether the RA has to staple an OCSP response that says that its certificate is good. */
   readonly ocsp: boolean;
   /** TCP and TLS together. */
@@ -78,7 +96,7 @@ export async function connectTls(
 
 async function handshake(
   { hostname, port }: URL,
-  { x509Root, ocsp, connectMs }: TlsOptions,
+  { x509Root, context, ocsp, connectMs }: TlsOptions,
   signal: AbortSignal,
 ): Promise<tls.TLSSocket> {
   signal.throwIfAborted();
@@ -90,9 +108,7 @@ async function handshake(
     port: port === '' ? HTTPS_PORT : Number(port),
     // A name that is sent, and compared; addresses are compared but not sent (RFC 6066 §3).
     ...(isIP(host) === 0 && { servername: host }),
-    // Replaces the roots that node brings, and those of NODE_EXTRA_CA_CERTS.
-    ca: x509Root,
-    minVersion: 'TLSv1.2',
+    secureContext: context,
     ALPNProtocols: ['http/1.1'],
     // Said, because NODE_TLS_REJECT_UNAUTHORIZED=0 would otherwise decide.
     rejectUnauthorized: true,

@@ -3,6 +3,7 @@ import type { CertificateKind } from './download-url.ts';
 import type { EndEntity, FileOutcomes } from './end-entity.ts';
 import type { Info } from './info.ts';
 import type { OpenedBatch } from './open-batch.ts';
+import type { SentReports } from './report-outbox.ts';
 
 export interface TopUpOptions {
   /** Those of the device's settings when missing. */
@@ -15,6 +16,8 @@ export interface TopUpOptions {
 
 export interface TopUpResult {
   readonly files: FileOutcomes;
+  /** What came of the misbehavior reports that waited. */
+  readonly reports: SentReports;
   readonly supplies: readonly Supply[];
   /** When the next contact is due; undefined when the RA makes nothing more for this device. */
   readonly due: Time32 | undefined;
@@ -39,10 +42,11 @@ export async function topUp(
   { kinds = ee.kinds, weeks, wait = false }: TopUpOptions,
 ): Promise<TopUpResult> {
   const files = await ee.fetchFiles();
+  const reports = await ee.sendReports();
   const supplies: Supply[] = [];
   for (const kind of kinds) supplies.push(await topUpKind(kind));
   const due = supplies.flatMap((supply) => supply.due ?? []);
-  return { files, supplies, due: due.length === 0 ? undefined : Math.min(...due) };
+  return { files, reports, supplies, due: due.length === 0 ? undefined : Math.min(...due) };
 
   async function topUpKind(kind: CertificateKind): Promise<Supply> {
     const { certDLTime } = await ee.request(kind);

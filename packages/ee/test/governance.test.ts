@@ -1,18 +1,46 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { decode } from '@chrysalis/coer';
-import { linkageSeedAt, linkageValue, preLinkageValue } from '@chrysalis/crypto';
-import { Certificate, hashCertificate } from '@chrysalis/ieee1609dot2';
-import { type CrlTypeSpecific, constantSeries } from '@chrysalis/scms';
+import { decode, encode } from '@chrysalis/coer';
+import {
+  linkageSeedAt,
+  linkageValue,
+  PrivateKey,
+  preLinkageValue,
+  systemRandom,
+} from '@chrysalis/crypto';
+import {
+  Certificate,
+  type Duration,
+  endOfValidity,
+  hashCertificate,
+  issueExplicit,
+} from '@chrysalis/ieee1609dot2';
+import { type CrlTypeSpecific, changeFrom, constantSeries } from '@chrysalis/scms';
 import { adopt, EndEntity, govern, type HeldFiles, loadEnrollment } from '../src/index.ts';
+import { decodeRaFile, encodeRaFile } from '../src/ra-file.ts';
 import { clockAtNow, device, enrolledProfile, SCMS } from './device.ts';
 import { MemoryStorage } from './memory-storage.ts';
 import { chainFile, crlFile, hashesOf, policyFile } from './mock-files.ts';
-import type { MockRaOptions } from './mock-ra.ts';
+import { MockRa, type MockRaOptions, MockTransport } from './mock-ra.ts';
 import { CURRENT_I, createMockScms, NOW } from './mock-scms.ts';
 
 const { profile: PROFILE } = await enrolledProfile(new MemoryStorage());
 const ENROLLMENT = await loadEnrollment(PROFILE, clockAtNow());
+const hours = (value: number) => constantSeries<Duration>({ type: 'hours', value });
+const LATER_DAYS = changeFrom(hours(168), NOW + 86_400, hours(24).initial);
+
+/** Of the same ICA, and in no bundle. It ends long before all others. */
+const SECOND_PCA = (() => {
+  const { verifyKeyIndicator: _, ...content } = SCMS.pca.certificate.certificate.toBeSigned;
+  const key = PrivateKey.generate(systemRandom);
+  const validityPeriod = {
+    start: content.validityPeriod.start,
+    duration: { type: 'hours', value: 24 * 365 } as const,
+  };
+  const body = { ...content, id: { type: 'name', value: 'pca2.test' } as const, validityPeriod };
+  const given = issueExplicit(body, key.publicPoint, SCMS.ica);
+  return { certificate: hashCertificate(given), key, given };
+})();
 const CRL_URL = new URL('https://crl.test:8894/download-crl/');
 
 /** What is held after new files came, and why some of them are not. */
@@ -42,15 +70,43 @@ describe('adopt', () => {
     assert.equal(again.policyAt(NOW).certsPerIPeriod, 30);
   });
 
-  it('trusts whom the chain file names and nobody else, and the RA and the MA not as issuers', () => {
+  it('trusts whom the chain file names, and the RA and the MA not as issuers', () => {
     const pca = SCMS.pca.certificate.id;
     const { trust } = take({}, { chains: chainFile(1, 1) }).governance;
     assert(trust.get(pca) !== undefined);
     assert.equal(trust.get(SCMS.ra.certificate.id), undefined);
     assert.equal(trust.get(SCMS.ma.certificate.id), undefined);
     assert.equal(trust.get(SCMS.eca.certificate.id), undefined);
-    const other = take({}, { chains: chainFile(1, 1, { pca: SCMS.eca.given }) }).governance;
-    assert.equal(other.trust.get(pca), undefined);
+  });
+
+  it('goes on trusting whom a chain file leaves out: it is not signed', () => {
+    const [bundled, later] = [SCMS.pca.certificate.id, SECOND_PCA.certificate.id];
+    const with2 = take({}, { chains: chainFile(1, 1, { pca: SECOND_PCA.given }) }).governance;
+    assert(with2.trust.get(bundled) && with2.trust.get(later));
+    assert.equal(with2.files.chains?.former, undefined);
+
+    const chains = chainFile(1, 2, { pca: SCMS.pca.given });
+    const without = take(with2.files, { chains }).governance;
+    const left = [encode(Certificate, SECOND_PCA.given)];
+    assert.deepEqual(without.files.chains, { ...chains, former: left });
+    assert(without.trust.get(later));
+    // From disk, and beside a third file.
+    const files = { chains: decodeRaFile('chains', encodeRaFile(without.files.chains!)) };
+    assert.deepEqual(files, without.files);
+    const third = take(files, { chains: chainFile(1, 3) }).governance;
+    assert(third.trust.get(later));
+    assert.deepEqual(third.files.chains?.former, left);
+    // Once it is in again it has its place there, and once it is over it is gone.
+    const back = take(files, { chains: chainFile(1, 4, { more: [SECOND_PCA.given] }) }).governance;
+    assert.equal(back.files.chains?.former, undefined);
+    const over = endOfValidity(SECOND_PCA.certificate.certificate.toBeSigned.validityPeriod);
+    const after = adopt(files, { chains: chainFile(1, 3) }, ENROLLMENT, over, assert.fail);
+    assert.equal(after.files.chains?.former, undefined);
+    // What is kept is verified again each time: a stranger's is not trusted, whatever is on disk.
+    const stranger = createMockScms().pca;
+    const planted = { chains: { ...chains, former: [encode(Certificate, stranger.given)] } };
+    const { trust } = govern(planted, ENROLLMENT, NOW, assert.fail);
+    assert.equal(trust.get(stranger.certificate.id), undefined);
   });
 
   it('keeps what is held when a chain does not verify, or is for another RA', () => {
@@ -65,6 +121,8 @@ describe('adopt', () => {
       [{ policy: policyFile(1, 2, { scms: stranger }) }, /trusted/],
       [{ policy: policyFile(1, 2, { pg: SCMS.pca }) }, /pg/],
       [{ policy: policyFile(1, 2, { activeTime: NOW + 60 }) }, /expected/],
+      [{ policy: policyFile(1, 2, { global: { iPeriod: hours(24) } }) }, /604800 s.*86400 s/],
+      [{ policy: policyFile(1, 2, { global: { iPeriod: LATER_DAYS } }) }, /604800 s.*86400 s/],
       [{ crl: crlFile('a', { series: 4, typeSpecific: hashesOf(), signer: SCMS.ra }) }, /series 4/],
       [{ crl: { name: 'a', octets: new Uint8Array(3) } }, /CompositeCrl/],
     ];
@@ -78,18 +136,59 @@ describe('adopt', () => {
     }
   });
 
-  it('takes no older file for a newer one: chain files are not signed', () => {
-    const held = { chains: chainFile(2, 3), policy: policyFile(2, 3) };
+  it('takes no older policy for a newer one, by the time that is signed', () => {
+    const at = (made: number, g: number, l: number) =>
+      policyFile(g, l, { activeTime: NOW - 900, generationTime: made });
+    const held = { policy: at(NOW - 600, 2, 3) };
+    assert.match(
+      take(held, { policy: at(NOW - 601, 9, 9) }).refused.policy!,
+      /expected a policy of 2026-11-17T09:49:58Z or later, saw one of 2026-11-17T09:49:57Z/,
+    );
+    // An RA that lost its database counts from anywhere.
+    const anew = { policy: at(NOW - 599, 1, 1) };
+    assert.deepEqual(take(held, anew).refused, {});
+    assert.deepEqual(take(held, anew).governance.files, anew);
+    // Also when the one that is held is not followed any more.
+    const elsewhere = createMockScms();
+    const foreign = { scms: elsewhere, activeTime: NOW - 600 };
+    const unknown = { policy: policyFile(1, 1, foreign) };
+    assert.match(take(unknown, { policy: at(NOW - 601, 1, 2) }).refused.policy!, /or later/);
+    assert.deepEqual(take(unknown, { policy: at(NOW - 600, 1, 2) }).refused, {});
+  });
+
+  it('takes no policy of a time that is yet to come: it would keep out all until then', () => {
+    const ahead = (sec: number) => ({ policy: policyFile(1, 1, { generationTime: NOW + sec }) });
+    assert.deepEqual(take({}, ahead(3600)).refused, {});
+    assert.match(take({}, ahead(3601)).refused.policy!, /made by now/);
+  });
+
+  it('takes any chain file that verifies but one before the GCCF that the policy names', () => {
+    const named = (id: number) =>
+      policyFile(2, 3, { global: { certChainFileId: constantSeries(id) } });
+    const held = { policy: named(2), chains: chainFile(2, 0xffff) };
+    // Whoever has the RA's X.509 key may have shown a file with the last version of all.
     for (const [g, l] of [
-      [2, 2],
-      [1, 9],
+      [2, 1],
+      [3, 1],
     ] as const) {
-      const { refused } = take(held, { chains: chainFile(g, l), policy: policyFile(g, l) });
-      assert.match(refused.chains!, new RegExp(`expected version 2.3 or later, saw ${g}.${l}`));
-      assert.match(refused.policy!, /expected version 2.3 or later/);
+      const { governance, refused } = take(held, { chains: chainFile(g, l) });
+      assert.deepEqual(refused, {});
+      assert.deepEqual(governance.files.chains, chainFile(g, l));
     }
-    const newer = { chains: chainFile(3, 1), policy: policyFile(2, 4) };
-    assert.deepEqual(take(held, newer).refused, {});
+    const old = take(held, { chains: chainFile(1, 9) });
+    assert.match(
+      old.refused.chains!,
+      /expected GCCF version 2 or later, as the policy says, saw 1/,
+    );
+    assert.deepEqual(old.governance.files, held);
+    // The policy that comes with it counts too.
+    const next = named(3);
+    const both = take(held, { chains: chainFile(2, 1), policy: next });
+    assert.match(
+      both.refused.chains!,
+      /expected GCCF version 3 or later, as the policy says, saw 2/,
+    );
+    assert.deepEqual(both.governance.files, { ...held, policy: next });
   });
 });
 
@@ -112,28 +211,28 @@ describe('a device under a policy', () => {
     });
   });
 
-  it('renews application certificates by the overlap of the policy, from the moment it has it', async () => {
-    const { profile, ra, eeOptions, clock } = await device();
+  it('renews an application certificate by the policy under which it was requested', async () => {
+    const { profile, ra, eeOptions } = await device();
     const settings = { kind: 'rse' } as const;
     const ee = await EndEntity.open(profile, { ...eeOptions, settings });
-    assert.equal((await ee.topUp()).due, NOW + 168 * 3_600);
     ra.files.chains = chainFile(1, 1);
-    ra.files.policy = policyFile(1, 1, {
-      global: { rseApplicationCertOverlap: constantSeries({ type: 'hours', value: 24 }) },
-    });
+    ra.files.policy = policyFile(1, 1, { global: { rseApplicationCertOverlap: hours(24) } });
+    assert.equal((await ee.topUp()).due, NOW + 145 * 3_600);
+    // The RA counts it by that policy still.
+    ra.files.policy = policyFile(1, 2, { global: { rseApplicationCertOverlap: hours(2) } });
     assert.equal((await ee.topUp()).due, NOW + 145 * 3_600);
     // Also in a later life, and before the RA is asked.
     const reborn = await EndEntity.open(profile, { ...eeOptions, settings });
     assert.equal(await reborn.renewalTime(), NOW + 145 * 3_600);
-    clock.unixMs += 1;
   });
 
   it('opens the certificates of a PCA that came with a chain file', async () => {
-    const { ee, ra } = await device({ periods: 1 });
-    ra.files.chains = chainFile(1, 1, { pca: SCMS.eca.given });
+    const { profile, eeOptions, clock } = await device();
+    const ra = new MockRa({ ...SCMS, pca: SECOND_PCA }, clock, { periods: 1 });
+    const ee = await EndEntity.open(profile, { ...eeOptions, transport: new MockTransport(ra) });
     const { supplies } = await ee.topUp();
     assert.equal(supplies[0]!.batches[0]!.failures.length, 3);
-    ra.files.chains = chainFile(1, 2);
+    ra.files.chains = chainFile(1, 1, { more: [SECOND_PCA.given] });
     const again = await ee.topUp();
     assert.deepEqual(again.supplies[0]!.batches[0]!.failures, []);
   });

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import { before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { RA_EE_ERROR_EXPLANATIONS } from '@chrysalis/scms';
 import type { X509Identity } from '../../authorities/src/x509.ts';
-import { type HttpsTimeouts, httpsTransport, type RaTransport } from '../src/index.ts';
+import { EeError, type HttpsTimeouts, httpsTransport, type RaTransport } from '../src/index.ts';
 import { expectStatus, readBody } from '../src/response-body.ts';
 import { serveHttps, tlsIdentity } from './https-server.ts';
 
@@ -160,7 +161,7 @@ describe('httpsTransport', () => {
     });
     await withTransport(async (transport) => {
       const response = await post(transport, url);
-      assert.throws(() => expectStatus(response, 200), {
+      assert.throws(() => expectStatus(response, [200]), {
         code: 'unexpected-response',
         message: 'expected HTTP 200, saw HTTP 307',
       });
@@ -243,12 +244,12 @@ describe('expectStatus', () => {
   });
 
   it('takes 200 and nothing like it', () => {
-    expectStatus(response(200), 200);
+    expectStatus(response(200), [200]);
     for (const status of [201, 202, 204, 301, 304, 400, 404, 503]) {
-      assert.throws(() => expectStatus(response(status), 200), { code: 'unexpected-response' });
+      assert.throws(() => expectStatus(response(status), [200]), { code: 'unexpected-response' });
     }
-    assert.throws(() => expectStatus(response(500), 200), { code: 'refused' });
-    assert.throws(() => expectStatus(response(200, { 'content-encoding': 'gzip' }), 200), {
+    assert.throws(() => expectStatus(response(500), [200]), { code: 'refused' });
+    assert.throws(() => expectStatus(response(200, { 'content-encoding': 'gzip' }), [200]), {
       code: 'unexpected-response',
       message: /content-encoding "gzip"/,
     });
@@ -256,8 +257,53 @@ describe('expectStatus', () => {
 
   it("shows an RA's own reason without its control characters", () => {
     const headers = { 'scms-poc-error': '5057', 'scms-poc-error-message': 'duplicate\u001b[2J' };
-    assert.throws(() => expectStatus(response(500, headers), 200), {
-      message: 'the RA refused or is not ready: HTTP 500 (5057 duplicate?[2J)',
+    for (const status of [500, 409]) {
+      assert.throws(
+        () => expectStatus(response(status, headers), [200], 'request'),
+        (error) => {
+          assert(error instanceof EeError);
+          assert.equal(error.code, 'refused');
+          assert.match(
+            error.message,
+            new RegExp(
+              `HTTP ${status}, 5057 raDuplicateRequestReceived: .* \\(duplicate\\?\\[2J\\)$`,
+            ),
+          );
+          const { when, next } = RA_EE_ERROR_EXPLANATIONS.raDuplicateRequestReceived;
+          assert.equal(error.refusal?.code, 5057);
+          assert.equal(error.refusal?.meaning, when);
+          assert(error.refusal?.next.startsWith(`${next}\n`));
+          return true;
+        },
+      );
+    }
+    const unnamed = { 'scms-poc-error': '5061' };
+    assert.throws(
+      () => expectStatus(response(500, unnamed), [200]),
+      /HTTP 500, 5061 without a name/,
+    );
+    const noNumber = { 'scms-poc-error': 'x\u0007y' };
+    assert.throws(() => expectStatus(response(500, noNumber), [200]), {
+      message: 'the RA refused or is not ready: HTTP 500 (x?y)',
     });
+    assert.throws(() => expectStatus(response(404, noNumber), [200]), {
+      code: 'unexpected-response',
+    });
+  });
+
+  it('says what a bare 500 of a service can mean, and what the device does next', () => {
+    const seen = new Set<string>();
+    for (const service of ['request', 'download', 'info', 'ra-certificate', 'report'] as const) {
+      assert.throws(
+        () => expectStatus(response(500), [200], service),
+        (error) => {
+          assert(error instanceof EeError && error.refusal !== undefined);
+          assert.equal(error.refusal.code, undefined);
+          seen.add(error.refusal.meaning).add(error.refusal.next);
+          return true;
+        },
+      );
+    }
+    assert.equal(seen.size, 10);
   });
 });

@@ -23,6 +23,9 @@ export interface MockChains {
   readonly raHostname?: string;
   /** Besides those of the SCMS. */
   readonly more?: readonly Certificate[];
+  /** Instead of the SCMS's own RA and MA. */
+  readonly ra?: Certificate;
+  readonly ma?: Certificate;
   /** Instead of the SCMS's own PCA. */
   readonly pca?: Certificate;
 }
@@ -33,11 +36,12 @@ export function chainFile(
   lccfVersion: number,
   options: MockChains = {},
 ): RaFile {
-  const { raHostname = 'ra.test', more = [], pca = SCMS.pca.given } = options;
-  const others = [SCMS.crlg, SCMS.ra, SCMS.pg, SCMS.ica].map(({ given }) => given);
+  const { raHostname = 'ra.test', more = [], pca = SCMS.pca.given, ra = SCMS.ra.given } = options;
+  const { ma = SCMS.ma.given } = options;
+  const others = [SCMS.crlg.given, ra, SCMS.pg.given, SCMS.ica.given];
   const octets = composeLocalChainFile(
     { gccfVersion, lccfVersion, raHostname },
-    { maCertificate: SCMS.ma.given, certs: [pca, ...others, ...more] },
+    { maCertificate: ma, certs: [pca, ...others, ...more] },
   );
   return { name: `local_certificate_chains_0${gccfVersion}_0${lccfVersion}.oer`, octets };
 }
@@ -49,6 +53,7 @@ export interface MockPolicy {
   /** Countersigns instead of the PG. */
   readonly pg?: ComponentSigner;
   readonly activeTime?: number;
+  readonly generationTime?: number;
 }
 
 /** A local policy file of the mock SCMS. */
@@ -58,7 +63,7 @@ export function policyFile(
   options: MockPolicy = {},
 ): RaFile {
   const { global, local, scms = SCMS, pg = scms.pg, activeTime = NOW - 60 } = options;
-  const times = { generationTime: activeTime, activeTime };
+  const times = { generationTime: options.generationTime ?? activeTime, activeTime };
   const globalPolicy = { ...DEFAULT_GLOBAL_POLICY, ...global };
   const custom = { requestingRaHostname: 'ra.test', globalPolicy };
   const asked = customPolicy({ ...times, policyID: versionOctets(gpfVersion), custom });
@@ -84,24 +89,28 @@ export interface MockCrl {
   readonly series: number;
   readonly typeSpecific: CrlTypeSpecific;
   readonly signer?: ComponentSigner;
+  readonly issueDate?: number;
+  readonly nextCrl?: number;
 }
 
 /** A CompositeCrl of the mock SCMS. */
 export function crlFile(name: string, ...crls: readonly MockCrl[]): RaFile {
-  const securedCrlSeries = crls.map(({ series, typeSpecific, signer = SCMS.crlg }) =>
-    signCrl(
+  const securedCrlSeries = crls.map((crl) => {
+    const { series, typeSpecific, signer = SCMS.crlg } = crl;
+    const { issueDate = NOW - 60, nextCrl = NOW + 604_800 } = crl;
+    return signCrl(
       {
         version: 1,
         crlSeries: series,
         crlCraca: SCMS.root.certificate.id,
-        issueDate: NOW - 60,
-        nextCrl: NOW + 604_800,
+        issueDate,
+        nextCrl,
         priorityInfo: {},
         typeSpecific,
       },
       signer,
-    ),
-  );
+    );
+  });
   const octets = encode(CompositeCrl, {
     securedCrlSeries,
     revokedRootCAs: [],

@@ -1,3 +1,4 @@
+import { Ieee1609Dot2Error } from '@chrysalis/ieee1609dot2';
 import type { Clock } from '@chrysalis/scms';
 import {
   type ApplicationRequest,
@@ -18,6 +19,7 @@ import {
   type RaRequest,
   type RaResponse,
   type RaTransport,
+  SECURED_RA_CERT_REQUEST,
 } from '../src/index.ts';
 import {
   acknowledge,
@@ -82,6 +84,10 @@ export class MockRa {
   identificationFiles: number;
   certDLURL: string;
   info: Uint8Array = Uint8Array.of(0x2b, 0x17, 0xdf, 0xae);
+  /** What POST /retrieve-ra-certificate answers; 500 without. */
+  raCertificate: Uint8Array | undefined;
+  /** The misbehavior reports that were taken. */
+  readonly reports: Uint8Array[] = [];
   readonly files: { policy?: RaFile; chains?: RaFile; crl?: RaFile } = {};
   readonly #scms: MockScms;
   readonly #clock: Clock;
@@ -104,6 +110,16 @@ export class MockRa {
     const { method, url, body = new Uint8Array(0) } = request;
     const provisioned = kindOf(PATHS.provision, url.pathname);
     if (method === 'POST' && provisioned) return this.#provision(provisioned, body);
+    if (method === 'POST' && url.pathname === PATHS.raCertificate) {
+      const isAsked = Buffer.compare(body, SECURED_RA_CERT_REQUEST) === 0;
+      return this.raCertificate && isAsked
+        ? { status: 200, body: this.raCertificate }
+        : { status: 500 };
+    }
+    if (method === 'POST' && url.pathname === PATHS.report) {
+      this.reports.push(body);
+      return { status: 200 };
+    }
     if (method !== 'GET') return { status: 500 };
     const downloaded = kindOf(PATHS.download, url.pathname);
     if (downloaded) return this.#download(downloaded, request);
@@ -117,8 +133,10 @@ export class MockRa {
 
   /** The requests that came by POST, opened. */
   get asked(): EeRaRequest[] {
-    return this.requests.flatMap(({ method, body }) =>
-      method === 'POST' && body !== undefined ? [openAsRa(this.#scms, body)] : [],
+    return this.requests.flatMap(({ method, url, body }) =>
+      method === 'POST' && body !== undefined && kindOf(PATHS.provision, url.pathname)
+        ? (this.#open(body) ?? [])
+        : [],
     );
   }
 
@@ -147,8 +165,10 @@ export class MockRa {
     const hash = formatHex(requestHash(body));
     const known = this.accepted.get(hash);
     if (known !== undefined) return { status: 200, body: known.ack };
-    const request = openAsRa(this.#scms, body);
-    if (request.type === 'download' || request.type !== kind) return { status: 500 };
+    const request = this.#open(body);
+    if (request === undefined || request.type === 'download' || request.type !== kind) {
+      return { status: 500 };
+    }
     if (!this.#isTimely(request.currentTime)) return { status: 500 };
     // One request in a device's life: code 5057. An RSE may ask in the last hour: else 5056.
     const now = timeOf(this.#clock);
@@ -205,9 +225,19 @@ export class MockRa {
 
   #authenticate({ headers }: ArrivedRequest): DownloadFile | undefined {
     const value = headers['Download-Req'] ?? headers['download-req'] ?? '';
-    const opened = openAsRa(this.#scms, new Uint8Array(Buffer.from(value, 'base64')));
-    if (opened.type !== 'download' || !this.#isTimely(opened.timestamp)) return undefined;
+    const opened = this.#open(new Uint8Array(Buffer.from(value, 'base64')));
+    if (opened?.type !== 'download' || !this.#isTimely(opened.timestamp)) return undefined;
     return parseFileName(opened.filename);
+  }
+
+  /** Undefined when it is sealed to another certificate. */
+  #open(octets: Uint8Array): EeRaRequest | undefined {
+    try {
+      return openAsRa(this.#scms, octets);
+    } catch (error) {
+      if (error instanceof Ieee1609Dot2Error && error.code === 'wrong-recipient') return undefined;
+      throw error;
+    }
   }
 
   #isTimely(time: number): boolean {

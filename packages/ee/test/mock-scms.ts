@@ -144,6 +144,36 @@ export function createMockScms({
   };
 }
 
+/** The same SCMS with another certificate, and other keys, of its RA. */
+export function withRa(
+  scms: MockScms,
+  changes: Partial<CertificateContent> = {},
+  issuer: Authority = scms.ica,
+): MockScms {
+  const raEncryption = PrivateKey.generate(systemRandom);
+  const encryptionKey: PublicEncryptionKey = {
+    supportedSymmAlg: 'aes128Ccm',
+    publicKey: { type: 'eciesNistP256', value: fromPoint(raEncryption.publicPoint) },
+  };
+  const key = PrivateKey.generate(systemRandom);
+  const given = issueExplicit(
+    { ...scms.ra.certificate.certificate.toBeSigned, encryptionKey, ...changes },
+    key.publicPoint,
+    issuer,
+  );
+  const ra: Authority = { certificate: hashCertificate(given), key, given };
+  return { ...scms, ra, raEncryption };
+}
+
+/** The same SCMS with another MA. */
+export function withMa(scms: MockScms, name: string): MockScms {
+  const key = PrivateKey.generate(systemRandom);
+  const content = scms.ma.certificate.certificate.toBeSigned;
+  const id = { type: 'name', value: name } as const;
+  const given = issueExplicit({ ...content, id }, key.publicPoint, scms.root);
+  return { ...scms, ma: { certificate: hashCertificate(given), key, given } };
+}
+
 /** Every application, at one depth. */
 function issue(
   minChainDepth: number,
@@ -166,6 +196,7 @@ function management(eeType: number, psid: number): PsidGroupPermissions {
 
 export interface EnrollOptions {
   readonly raUrl?: string;
+  readonly crlUrl?: string;
   readonly x509Root?: string;
   /** Signs the response instead of the ECA. */
   readonly signer?: Authority;
@@ -221,7 +252,7 @@ export function enroll(
       'SignedEeEnrollmentCertResponse.oer',
       signMessage(response, signer.certificate, signer.key, { signerIdentifier: 'certificate' }),
     ],
-    ['bootstrap.json', text(JSON.stringify({ format: 1, raUrl, iPeriod }))],
+    ['bootstrap.json', text(JSON.stringify({ format: 1, raUrl, crlUrl: options.crlUrl, iPeriod }))],
   ]);
 }
 
@@ -299,7 +330,7 @@ export function certificateResponse(
       cracaId: hashedId3(scms.root.certificate.hash),
       crlSeries: 1,
       validityPeriod: { start, duration },
-      appPermissions: [{ psid: 0x20 }],
+      appPermissions: [{ psid: 0x20 }, { psid: 0x26 }],
     },
     form: 'implicitButterfly',
     signer,

@@ -84,7 +84,7 @@ function contentOf(
     id: { type: 'binaryId', value: hashedId8(device.enrollment_hash) },
     cracaId,
     crlSeries: CRL_SERIES_PLACEHOLDER,
-    validityPeriod: { start: startOf(device, i), duration: lifetimeOf(device.kind) },
+    validityPeriod: { start: startOf(device, i), duration: lifetimeOf(device) },
     ...(region && { region }),
     appPermissions: decode(SequenceOfPsidSsp, device.permissions),
     ...(encryptionKey && {

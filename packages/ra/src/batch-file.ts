@@ -4,7 +4,10 @@ import type { Device } from './device-registry.ts';
 import { periodOf } from './validity.ts';
 
 /** The part of a device's row that names its files. */
-export type FileOwner = Pick<Device, 'kind' | 'request_hash' | 'first_start'>;
+export type FileOwner = Pick<
+  Device,
+  'kind' | 'request_hash' | 'first_start' | 'lifetime_sec' | 'period_sec'
+>;
 
 /** Where file number i of a device lies: by the period that it is over with first, so that a period is dropped whole. */
 export function fileKey(owner: FileOwner, i: number, iPeriod: IPeriodClock): string {

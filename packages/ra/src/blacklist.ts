@@ -1,6 +1,6 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import type { Database } from '@chrysalis/store';
-import type { CompiledQuery } from 'kysely';
+import type { CompiledQuery, Transaction } from 'kysely';
 import type { RaSchema } from './schema.ts';
 
 /**
@@ -28,19 +28,35 @@ export class Blacklist {
     return rows.length > 0;
   }
 
-  /** Durable when it resolves; adding twice keeps the first reason. */
+  /** Durable when it resolves; adding twice keeps the first reason. Nothing more is generated for its devices. */
   async add(enrollmentHash: Uint8Array, reason: string, at: Time32): Promise<void> {
-    await this.#database.query
-      .insertInto('blacklist')
-      .values({ enrollment_hash: enrollmentHash, reason, added_at: at })
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
+    await this.#database.transaction(async (query) => {
+      await query
+        .insertInto('blacklist')
+        .values({ enrollment_hash: enrollmentHash, reason, added_at: at })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute();
+      await block(query, enrollmentHash, true);
+    });
   }
 
   async remove(enrollmentHash: Uint8Array): Promise<void> {
-    await this.#database.query
-      .deleteFrom('blacklist')
-      .where('enrollment_hash', '=', enrollmentHash)
-      .execute();
+    await this.#database.transaction(async (query) => {
+      await query.deleteFrom('blacklist').where('enrollment_hash', '=', enrollmentHash).execute();
+      await block(query, enrollmentHash, false);
+    });
   }
+}
+
+/** In the rows of the devices too, so that the pipeline finds those it may work for by an index. */
+async function block(
+  query: Transaction<RaSchema>,
+  enrollmentHash: Uint8Array,
+  isBlocked: boolean,
+): Promise<void> {
+  await query
+    .updateTable('device')
+    .set({ blocked: isBlocked ? 1 : 0 })
+    .where('enrollment_hash', '=', enrollmentHash)
+    .execute();
 }

@@ -3,10 +3,12 @@ import { sha256 } from '@chrysalis/crypto';
 import { Door } from './door.ts';
 import type { Download } from './download.ts';
 import { createDeviceServer, sendUnlessHeld } from './http-server.ts';
+import { OcspStaple } from './ocsp-staple.ts';
 import type { RaOptions } from './options.ts';
 import { Refusal } from './refusal.ts';
 
-export interface CrlStoreOptions extends Pick<RaOptions, 'listen' | 'tls' | 'errorDetail' | 'log'> {
+export interface CrlStoreOptions
+  extends Pick<RaOptions, 'listen' | 'tls' | 'ocsp' | 'errorDetail' | 'clock' | 'log'> {
   /** The CompositeCrl that is in force, COER; undefined when none was ever made. */
   newest(): Promise<Uint8Array | undefined>;
 }
@@ -26,15 +28,23 @@ const NAME_OCTETS = 8;
  * service of the RA, and has a port of its own (8894); it is here because it speaks to devices in the same way.
  */
 export async function startCrlStore(options: CrlStoreOptions): Promise<CrlStore> {
-  const { listen, tls, errorDetail, log } = options;
-  const app = createDeviceServer(tls, new Door(errorDetail, log));
+  const { listen, tls, ocsp, errorDetail, log } = options;
+  const staple = ocsp && new OcspStaple({ ...options, ocsp });
+  const app = createDeviceServer(tls, new Door(errorDetail, log), staple);
   app.get('/download-crl/', async (request, reply) =>
-    sendUnlessHeld(request, reply, downloadOf(await options.newest())),
+    sendUnlessHeld(request, reply, downloadOf(await options.newest()), log),
   );
+  await staple?.start();
   await app.listen({ host: listen.address, port: listen.port });
   const { port } = app.server.address() as AddressInfo;
   log.info({ port }, 'CRL store started');
-  return { port, close: () => app.close() };
+  return {
+    port,
+    async close() {
+      await app.close();
+      await staple?.stop();
+    },
+  };
 }
 
 /** No source names the file. A name after its content needs no counter: another CRL has another name. */

@@ -1,6 +1,14 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import { type Database, GroupCommit, StoreError } from '@chrysalis/store';
-import type { CompiledQuery, Insertable, Selectable } from 'kysely';
+import {
+  type CompiledQuery,
+  type Insertable,
+  type Selectable,
+  sql,
+  type Transaction,
+} from 'kysely';
+import { change } from './bulk.ts';
+import { tallyAt } from './operators-view.ts';
 import type { DeviceTable, RaSchema } from './schema.ts';
 
 export type Device = Selectable<DeviceTable>;
@@ -8,6 +16,7 @@ export type NewDevice = Insertable<DeviceTable>;
 
 /** What a request of a device needs of its row: the rest is for the pipeline, and longer. */
 const KNOWN = [
+  'id',
   'kind',
   'request_hash',
   'body_hash',
@@ -18,9 +27,13 @@ const KNOWN = [
   'registered_at',
   'available_at',
   'first_start',
+  'lifetime_sec',
+  'period_sec',
   'first_i',
   'last_i',
   'filed_through',
+  'last_seen',
+  'fetched_through',
 ] as const satisfies readonly (keyof DeviceTable)[];
 
 export type KnownDevice = Pick<Device, (typeof KNOWN)[number]>;
@@ -59,22 +72,32 @@ export class DeviceRegistry {
   /**
    * Records a device. When it resolves to true, the row is on stable storage. False when this enrollment
    * certificate has a row of this kind, this request or this body has one already, whoever was first: nothing is changed
-   * then. So too for an application certificate while one that began after `openSince` is there.
+   * then. So too for an application certificate while another is there whose overlap has not begun at `now`.
+   *
+   * @param former the row that this one replaces: what was begun for it is forgotten
    */
-  async register(device: NewDevice, openSince?: Time32): Promise<boolean> {
+  async register(device: NewDevice, now: Time32, former?: KnownDevice): Promise<boolean> {
     try {
       return await this.#writes.run(async (query) => {
         const open =
-          openSince !== undefined &&
+          device.kind === 'application' &&
           (await query
             .selectFrom('device')
             .select('id')
             .where('enrollment_hash', '=', device.enrollment_hash)
             .where('kind', '=', device.kind)
-            .where('first_start', '>', openSince)
+            .where(sql<boolean>`first_start + period_sec > ${now}`)
             .executeTakeFirst());
-        if (open) return false;
-        await query.insertInto('device').values(device).execute();
+        if (open || (former && !(await retire(query, former)))) return false;
+        const blocked = query
+          .selectFrom('blacklist')
+          .select(({ fn }) => fn.countAll<number>().as('blocked'))
+          .where('enrollment_hash', '=', device.enrollment_hash);
+        await query
+          .insertInto('device')
+          .values({ ...device, last_seen: now, blocked })
+          .execute();
+        await tallyAt(query, 'registrations', 1, now);
         return true;
       });
     } catch (error) {
@@ -82,4 +105,19 @@ export class DeviceRegistry {
       throw error;
     }
   }
+}
+
+/** What is made for a row that is replaced; false when it is not as it was known. */
+async function retire(query: Transaction<RaSchema>, former: KnownDevice): Promise<boolean> {
+  const retired = await change(
+    query,
+    `update device set status = 'replaced', linked_through = expanded_through
+      where id = ? and status <> 'replaced' and fetched_through = ?`,
+    [former.id, former.fetched_through],
+  );
+  if (retired === 0) return false;
+  for (const table of ['linkage', 'pca_request', 'batch', 'response', 'filed']) {
+    await change(query, `delete from ${table} where device_id = ?`, [former.id]);
+  }
+  return true;
 }

@@ -9,11 +9,13 @@ import {
 } from '@chrysalis/scms';
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
 import { fileKey } from './batch-file.ts';
+import type { Contacts } from './contacts.ts';
 import type { KnownDevice } from './device-registry.ts';
 import { nextBatchTime } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import { Refusal } from './refusal.ts';
 import type { CertificateKind } from './schema.ts';
+import type { TriedService, Tries } from './tries.ts';
 
 /** A file for a device. */
 export interface Download {
@@ -22,6 +24,15 @@ export interface Download {
   readonly octets: Uint8Array;
   /** Strong: the same tag means the same octets. Absent for a file that changes under its name. */
   readonly etag?: string;
+}
+
+/** What an authenticated device asks for. */
+interface Asked<T extends DownloadFile['type']> {
+  readonly file: Extract<DownloadFile, { type: T }>;
+  /** The name as the device wrote it. */
+  readonly name: string;
+  /** The row that the file belongs to; undefined when the sender has none such. */
+  readonly device: KnownDevice | undefined;
 }
 
 /** Longest Download-Req: base64 of an envelope around a certificate with every optional field stays below 2 kB. */
@@ -34,38 +45,49 @@ const MAX_DOWNLOAD_REQ = 4096;
 export class Downloads {
   readonly #options: RaOptions;
   readonly #authenticator: Authenticator;
+  readonly #tries: Tries;
+  readonly #contacts: Contacts;
 
-  constructor(options: RaOptions, authenticator: Authenticator) {
+  constructor(options: RaOptions, authenticator: Authenticator, tries: Tries, contacts: Contacts) {
     this.#options = options;
     this.#authenticator = authenticator;
+    this.#tries = tries;
+    this.#contacts = contacts;
   }
 
   /** `GET /download/batch`: the zip of one i-period. @throws Refusal */
-  async batch(header: string | undefined): Promise<Download> {
-    const { file, name, device } = await this.#authorize(header, 'batch', ['pseudonym']);
-    return this.#certificates(device, file.i, name);
+  batch(header: string | undefined): Promise<Download> {
+    return this.#serve(header, 'batch', 'batch', ['pseudonym'], ({ file, name, device }) =>
+      this.#certificates(device, file.i, name),
+    );
   }
 
   /** `GET /download/identity-certificate`: the zip of one identification certificate. @throws Refusal */
-  async identityCertificate(header: string | undefined): Promise<Download> {
-    const { file, name, device } = await this.#authorize(header, 'batch', ['identification']);
-    return this.#certificates(device, file.i, name);
+  identityCertificate(header: string | undefined): Promise<Download> {
+    const kinds = ['identification'] as const;
+    return this.#serve(header, 'identity-certificate', 'batch', kinds, ({ file, name, device }) =>
+      this.#certificates(device, file.i, name),
+    );
   }
 
   /** `GET /download/application-certificate`: the zip of the one certificate of a request. @throws Refusal */
-  async applicationCertificate(header: string | undefined): Promise<Download> {
-    const { name, device } = await this.#authorize(header, 'application', ['application']);
-    return this.#certificates(device, 0, name);
+  applicationCertificate(header: string | undefined): Promise<Download> {
+    const kinds = ['application'] as const;
+    return this.#serve(header, 'application-certificate', 'application', kinds, (asked) =>
+      this.#certificates(asked.device, 0, asked.name),
+    );
   }
 
   /** `GET /download/info`: Time32 of the next batch in four octets, 0 when none will come (seed page two). @throws Refusal */
-  async info(header: string | undefined): Promise<Download> {
-    const { name, device } = await this.#authorize(header, 'info', ['pseudonym', 'identification']);
-    if (!device)
-      throw new Refusal('raNoInfoFileAvailable', `expected a device of ours, saw ${name}`);
-    const octets = new Uint8Array(4);
-    new DataView(octets.buffer).setUint32(0, this.#nextBatchTime(device));
-    return { name, octets };
+  info(header: string | undefined): Promise<Download> {
+    const kinds = ['pseudonym', 'identification'] as const;
+    return this.#serve(header, 'info', 'info', kinds, async ({ name, device }) => {
+      if (!device)
+        throw new Refusal('raNoInfoFileAvailable', `expected a device of ours, saw ${name}`);
+      const octets = new Uint8Array(4);
+      new DataView(octets.buffer).setUint32(0, this.#nextBatchTime(device));
+      return { name, octets };
+    });
   }
 
   async #certificates(device: KnownDevice | undefined, i: number, name: string): Promise<Download> {
@@ -73,6 +95,7 @@ export class Downloads {
     const octets = device && (await objects.get(fileKey(device, i, iPeriod)));
     if (!octets)
       throw new Refusal('raNoCertFileAvailable', `expected a file that is there, saw ${name}`);
+    this.#contacts.fetched(device, i, timeOf(this.#options.clock));
     return { name, octets, etag: `"${name}"` };
   }
 
@@ -80,28 +103,41 @@ export class Downloads {
     return nextBatchTime(device, this.#options, timeOf(this.#options.clock));
   }
 
-  /** Authenticates, then looks whether the file belongs to the sender; its device is undefined when it does not. */
-  async #authorize<T extends DownloadFile['type']>(
+  /**
+   * Authenticates, then looks whether the file belongs to the sender; its device is undefined when it does not. What fails
+   * once the signature is verified counts against the sender.
+   */
+  async #serve<T extends DownloadFile['type']>(
     header: string | undefined,
+    service: TriedService,
     type: T,
     kinds: readonly CertificateKind[],
-  ): Promise<{
-    file: Extract<DownloadFile, { type: T }>;
-    name: string;
-    device: KnownDevice | undefined;
-  }> {
+    answer: (asked: Asked<T>) => Promise<Download>,
+  ): Promise<Download> {
     const secured = decodeBase64(header);
     const identified = await this.#authenticator.identify(secured, 'download');
-    const request = downloadRequestOf(identified);
-    this.#authenticator.authenticate(identified, request.timestamp, 'download');
-    this.#options.onStep?.('file name');
-    const file = fileOf(request.filename, type);
-    this.#options.onStep?.('ownership');
-    const device = identified.devices.find(
-      (d) => kinds.includes(d.kind) && equalConstantTime(d.request_hash, file.requestHash),
-    );
-    return { file, name: request.filename, device };
+    const { timestamp, filename: name } = downloadRequestOf(identified);
+    this.#authenticator.authenticate(identified, timestamp, 'download');
+    return this.#tries.run(identified.enrollment.hash, service, async () => {
+      this.#options.onStep?.('file name');
+      const file = fileOf(name, type);
+      this.#options.onStep?.('ownership');
+      const device = identified.devices.find(
+        (d) =>
+          kinds.includes(d.kind) &&
+          d.status !== 'replaced' &&
+          equalConstantTime(d.request_hash, file.requestHash),
+      );
+      if (device === undefined) return answer({ file, name, device });
+      await this.#contacts.seen(device, timeOf(this.#options.clock));
+      return answer({ file, name, device: active(device) });
+    });
   }
+}
+
+/** One that had paused goes on from this contact on. */
+function active(device: KnownDevice): KnownDevice {
+  return device.status === 'paused' ? { ...device, status: 'active' } : device;
 }
 
 /** Standard alphabet, padded, one line: what Buffer would forgive is refused. */

@@ -14,6 +14,8 @@ export type Schedule = Pick<
   | 'registered_at'
   | 'available_at'
   | 'first_start'
+  | 'lifetime_sec'
+  | 'period_sec'
   | 'first_i'
   | 'last_i'
   | 'filed_through'
@@ -60,7 +62,7 @@ export function endOfChain(certificate: VerifiedCertificate): Time32 {
 export function nextBatchTime(device: Schedule, horizon: Horizon, now: Time32): Time32 {
   const { iPeriod, policy, pca } = horizon;
   const next = device.filed_through + 1;
-  if (device.kind !== 'pseudonym') return nextNumberedTime(device, device.kind, next, horizon, now);
+  if (device.kind !== 'pseudonym') return nextNumberedTime(device, next, horizon, now);
   const last = Math.min(device.last_i, lastPeriodIssuedBy(pca.certificate, iPeriod));
   if (device.status !== 'active' || next > last) return 0;
   if (device.filed_through < device.first_i && now < device.available_at)
@@ -73,18 +75,15 @@ export function nextBatchTime(device: Schedule, horizon: Horizon, now: Time32): 
 /** The same for identification certificates; an application certificate is followed by none. */
 function nextNumberedTime(
   device: Schedule,
-  kind: 'identification' | 'application',
   next: number,
   { iPeriod, policy, pca }: Horizon,
   now: Time32,
 ): Time32 {
-  const certificates = { kind, first_start: device.first_start };
-  const isPossible =
-    next <= device.last_i && endOf(certificates, next) <= endOfChain(pca.certificate);
+  const isPossible = next <= device.last_i && endOf(device, next) <= endOfChain(pca.certificate);
   if (device.status !== 'active' || !isPossible) return 0;
   if (device.filed_through < device.first_i && now < device.available_at)
     return device.available_at;
-  const begun = startOf(certificates, next) - supplySec({ iPeriod, policy });
+  const begun = startOf(device, next) - supplySec({ iPeriod, policy });
   return Math.max(now, begun) + IN_THE_MAKING_SEC;
 }
 

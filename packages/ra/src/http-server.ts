@@ -10,7 +10,8 @@ import type { Door } from './door.ts';
 import type { Download, Downloads } from './download.ts';
 import type { LocalFiles } from './local-files.ts';
 import type { MisbehaviorReports } from './misbehavior-reports.ts';
-import type { RaOptions } from './options.ts';
+import type { OcspStaple } from './ocsp-staple.ts';
+import type { Log, RaOptions } from './options.ts';
 import type { Provisioning } from './provision.ts';
 import { Refusal } from './refusal.ts';
 import type { CertificateKind } from './schema.ts';
@@ -54,6 +55,9 @@ export interface Services {
   readonly raCertificate: Uint8Array;
 }
 
+/** Where a server finds the OCSP response for its certificate; without one it staples none. */
+type Staple = Pick<OcspStaple, 'current'>;
+
 /**
  * The RA's HTTPS server (section 1.1). Whatever is not an answer of one of its services leaves through the door: a device
  * knows the statuses 200, 206, 304, 416 and 500 and no other.
@@ -62,18 +66,23 @@ export function createHttpServer(
   options: RaOptions,
   services: Services,
   door: Door,
+  staple?: Staple,
 ): FastifyInstance {
-  const app = createDeviceServer(options.tls, door);
-  addServices(app, services);
+  const app = createDeviceServer(options.tls, door, staple);
+  addServices(app, services, options.log);
   return app;
 }
 
 /**
  * A server for devices that has no services yet: TLS, limits, and the door for all that is no answer.
  */
-export function createDeviceServer(tls: RaOptions['tls'], door: Door): FastifyInstance {
+export function createDeviceServer(
+  tls: RaOptions['tls'],
+  door: Door,
+  staple?: Staple,
+): FastifyInstance {
   const app = Fastify({
-    serverFactory: (handler) => createTlsServer(tls, handler, door),
+    serverFactory: (handler) => createTlsServer(tls, handler, door, staple),
     bodyLimit: MAX_BODY,
     exposeHeadRoutes: false,
     // A request that arrives while we stop is answered like any other: 503 is no status of ours.
@@ -103,7 +112,7 @@ export function createDeviceServer(tls: RaOptions['tls'], door: Door): FastifyIn
   return app;
 }
 
-function addServices(app: FastifyInstance, services: Services): void {
+function addServices(app: FastifyInstance, services: Services, log: Log): void {
   for (const [path, kind] of Object.entries(PROVISIONING_PATHS)) {
     app.post(path, async (request, reply) => {
       const ack = await services.provisioning.provision(kind, bodyOf(request));
@@ -119,20 +128,18 @@ function addServices(app: FastifyInstance, services: Services): void {
     reply.type(OCTET_STREAM).send(Buffer.from(services.raCertificate)),
   );
   app.get('/download/batch', async (request, reply) =>
-    sendFile(request, reply, await services.downloads.batch(downloadReqOf(request))),
+    sendFile(request, reply, await services.downloads.batch(downloadReqOf(request)), log),
   );
-  app.get('/download/identity-certificate', async (request, reply) =>
-    sendFile(request, reply, await services.downloads.identityCertificate(downloadReqOf(request))),
-  );
-  app.get('/download/application-certificate', async (request, reply) =>
-    sendFile(
-      request,
-      reply,
-      await services.downloads.applicationCertificate(downloadReqOf(request)),
-    ),
-  );
+  app.get('/download/identity-certificate', async (request, reply) => {
+    const file = await services.downloads.identityCertificate(downloadReqOf(request));
+    return sendFile(request, reply, file, log);
+  });
+  app.get('/download/application-certificate', async (request, reply) => {
+    const file = await services.downloads.applicationCertificate(downloadReqOf(request));
+    return sendFile(request, reply, file, log);
+  });
   app.get('/download/info', async (request, reply) =>
-    sendFile(request, reply, await services.downloads.info(downloadReqOf(request))),
+    sendFile(request, reply, await services.downloads.info(downloadReqOf(request)), log),
   );
   const { reports } = services;
   if (reports) {
@@ -142,10 +149,10 @@ function addServices(app: FastifyInstance, services: Services): void {
     });
   }
   app.get('/download/local-certificate-chain', async (request, reply) =>
-    sendUnlessHeld(request, reply, services.files.localCertificateChain()),
+    sendUnlessHeld(request, reply, services.files.localCertificateChain(), log),
   );
   app.get('/download/policy/local', async (request, reply) =>
-    sendUnlessHeld(request, reply, services.files.localPolicy()),
+    sendUnlessHeld(request, reply, services.files.localPolicy(), log),
   );
 }
 
@@ -153,6 +160,7 @@ function createTlsServer(
   tls: RaOptions['tls'],
   handler: Parameters<typeof createServer>[1] & object,
   door: Door,
+  staple: Staple | undefined,
 ): Server {
   const server = createServer(
     {
@@ -168,6 +176,8 @@ function createTlsServer(
     handler,
   );
   server.setTimeout(STALLED_MS);
+  // Asked in each handshake whose client asks (RFC 6066 §8). The certificate is always the one of `tls`.
+  if (staple) server.on('OCSPRequest', (_cert, _issuer, done) => done(null, staple.current()));
   // Without TLS nothing can be said. Node would hand the socket on as a client's error all the same.
   server.prependListener('tlsClientError', (_error, socket) => socket.destroy());
   const refuse = (socket: Duplex, seen: string) => {
@@ -226,13 +236,24 @@ export function sendUnlessHeld(
   request: FastifyRequest,
   reply: FastifyReply,
   file: Download,
+  log: Log,
 ): FastifyReply {
-  if (!isHeld(request.headers['if-none-match'], file.name)) return sendFile(request, reply, file);
-  return reply.code(304).header('etag', file.etag).send();
+  const { name, etag } = file;
+  if (!isHeld(request.headers['if-none-match'], name)) return sendFile(request, reply, file, log);
+  log.debug({ file: name, status: 304 }, 'held already');
+  return reply.code(304).header('etag', etag).send();
 }
 
-/** Answers with a file or the range of it that was asked for (Q18). */
-function sendFile(request: FastifyRequest, reply: FastifyReply, file: Download): FastifyReply {
+/**
+ * Answers with a file or the range of it that was asked for (Q18). The log is told the name, in which the request hash
+ * stands, and nothing of where the device is.
+ */
+function sendFile(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  file: Download,
+  log: Log,
+): FastifyReply {
   const { octets, name, etag } = file;
   reply
     .type(OCTET_STREAM)
@@ -242,11 +263,16 @@ function sendFile(request: FastifyRequest, reply: FastifyReply, file: Download):
   const range = isRangeApplicable(request.headers['if-range'] as string | undefined, etag)
     ? parseRange(request.headers.range, octets.length)
     : 'whole';
-  if (range === 'whole') return reply.send(Buffer.from(octets));
   if (range === 'unsatisfiable') {
+    log.debug({ file: name, status: 416 }, 'no such range');
     return reply.code(416).header('content-range', `bytes */${octets.length}`).send();
   }
+  if (range === 'whole') {
+    log.debug({ file: name, status: 200, octets: octets.length }, 'file served');
+    return reply.send(Buffer.from(octets));
+  }
   const { first, last } = range;
+  log.debug({ file: name, status: 206, first, octets: last - first + 1 }, 'file served');
   return reply
     .code(206)
     .header('content-range', `bytes ${first}-${last}/${octets.length}`)

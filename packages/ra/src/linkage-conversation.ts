@@ -19,22 +19,25 @@ import type { Peer, RaIdentity } from './options.ts';
 
 /** Encrypted pre-linkage values of one period, by j: opaque to the RA. */
 export const EncryptedPlvs = sequenceOf(EncryptedIndividualPlv, { max: 255 });
+/** The same of consecutive periods, by i: as they wait in the database. */
+export const PlvsByPeriod = sequenceOf(EncryptedPlvs, { max: 65_536 });
 
-/** Values of a chain for consecutive periods, and the id by which the LA continues it. */
-export interface LinkageValues {
-  /** COER of {@link EncryptedPlvs}, by period from iMin. */
-  readonly byPeriod: readonly Uint8Array[];
-  /** LinkageChainId, COER. */
+/** A chain as an LA gives it. */
+export interface LinkageChain {
+  /** COER of {@link PlvsByPeriod}, from iMin. */
+  readonly values: Uint8Array;
+  /** LinkageChainId, COER: by it the LA continues the chain. */
   readonly chainId: Uint8Array;
 }
 
 export interface LinkageRequest {
   readonly iMin: number;
+  /** Inclusive. */
   readonly iMax: number;
   /** Values per period. */
   readonly jMax: number;
-  /** LinkageChainId, COER, of the chain to continue; null for a fresh one. */
-  readonly chainId: Uint8Array | null;
+  /** How many fresh chains, or the LinkageChainIds (COER) of those to continue. */
+  readonly chains: number | readonly Uint8Array[];
 }
 
 interface Conversation {
@@ -45,28 +48,28 @@ interface Conversation {
 }
 
 /**
- * Asks an LA for the pre-linkage values of one device (la-ra.asn) and checks that the answer belongs to the
- * question.
+ * Asks an LA for pre-linkage values (la-ra.asn) and checks that the answer belongs to the question. Many chains share one
+ * question, and its signatures.
  *
+ * @returns one chain for each that was asked for, in the same order
  * @throws ScmsDataError, Ieee1609Dot2Error when the answer is wrong; AuthorityUnavailableError
  */
-export async function requestLinkageValues(
+export async function requestLinkageChains(
   la: Peer<LinkageAuthority>,
   wanted: LinkageRequest,
   conversation: Conversation,
-): Promise<LinkageValues> {
+): Promise<LinkageChain[]> {
   const request = composeRequest(wanted, conversation);
   const answer = await la.port.requestPreLinkageValues(request);
-  const chain = readAnswer(answer, request, la, wanted, conversation);
-  return {
-    byPeriod: chain.values.map((values) => encode(EncryptedPlvs, values)),
+  return readAnswer(answer, request, la, wanted, conversation).map((chain) => ({
+    values: encode(PlvsByPeriod, chain.values),
     chainId: encode(LinkageChainId, chain.linkageChainId),
-  };
+  }));
 }
 
 function composeRequest(wanted: LinkageRequest, conversation: Conversation): Uint8Array {
   const { identity, pcaHostname, clock } = conversation;
-  const { iMin, iMax, jMax, chainId } = wanted;
+  const { iMin, iMax, jMax, chains } = wanted;
   const pdu = encode(ScmsPdu122, {
     version: 1,
     content: {
@@ -76,9 +79,9 @@ function composeRequest(wanted: LinkageRequest, conversation: Conversation): Uin
         value: {
           header: { version: 1, raId: identity.hostname, pcaId: pcaHostname, iMin, iMax },
           jMax,
-          ...(chainId === null
-            ? { numberOfFreshInd: 1 }
-            : { continuationsInd: [decode(LinkageChainId, chainId)] }),
+          ...(typeof chains === 'number'
+            ? { numberOfFreshInd: chains }
+            : { continuationsInd: chains.map((id) => decode(LinkageChainId, id)) }),
         },
       },
     },
@@ -93,7 +96,7 @@ function readAnswer(
   la: Peer<LinkageAuthority>,
   wanted: LinkageRequest,
   { trust, clock }: Conversation,
-): IndividualPlvResponseLinkageChain {
+): readonly IndividualPlvResponseLinkageChain[] {
   const { payload, signer } = openSignedMessage(answer, trust);
   expectAnswer(equalConstantTime(signer.id, la.certificate.id), `the signature of ${la.hostname}`);
   checkValidAt(signer, timeOf(clock));
@@ -114,17 +117,31 @@ function readAnswer(
     );
   }
   const { iMin, iMax, individual } = response.reply.value;
-  const [chain] = individual;
-  const periods = wanted.iMax - wanted.iMin + 1;
   expectAnswer(iMin === wanted.iMin && iMax === wanted.iMax, 'the periods that were asked for');
-  if (chain === undefined || individual.length !== 1) {
-    throw new ScmsDataError('wrong-answer', `expected one chain, saw ${individual.length}`);
-  }
+  const count = typeof wanted.chains === 'number' ? wanted.chains : wanted.chains.length;
+  expectAnswer(individual.length === count, `${count} chains`);
+  const periods = wanted.iMax - wanted.iMin + 1;
   expectAnswer(
-    chain.values.length === periods && chain.values.every((v) => v.length === wanted.jMax),
+    individual.every(
+      ({ values }) =>
+        values.length === periods && values.every((ofPeriod) => ofPeriod.length === wanted.jMax),
+    ),
     `${periods} periods of ${wanted.jMax} values`,
   );
-  return chain;
+  expectAnswer(continuesWhatWasAsked(individual, wanted), 'the chains that were to be continued');
+  return individual;
+}
+
+/** A chain that is continued keeps its id: values of another device's chain would link the two (and revoke the wrong one). */
+function continuesWhatWasAsked(
+  individual: readonly IndividualPlvResponseLinkageChain[],
+  { chains }: LinkageRequest,
+): boolean {
+  if (typeof chains === 'number') return true;
+  return individual.every(({ linkageChainId }, n) => {
+    const asked = chains[n];
+    return asked !== undefined && equalConstantTime(encode(LinkageChainId, linkageChainId), asked);
+  });
 }
 
 function expectAnswer(isRight: boolean, expected: string): void {

@@ -1,6 +1,7 @@
 import { Ieee1609Dot2Error, type Time32 } from '@chrysalis/ieee1609dot2';
 import {
   DEFAULT_GLOBAL_POLICY,
+  expectIPeriod,
   openLocalPolicyFile,
   type PolicyData,
   parseVersionedFileName,
@@ -34,7 +35,7 @@ export class LocalFiles {
   readonly #outage = new Outage();
   #chain: NamedFile | undefined;
   #policy: NamedFile | undefined;
-  #inForce: PolicyData = { global: DEFAULT_GLOBAL_POLICY };
+  #adopted: PolicyData | undefined;
   #retrievedAt: Time32 | undefined;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -90,11 +91,19 @@ export class LocalFiles {
     const { pg, clock, log } = this.#options;
     const now = timeOf(clock);
     if (pg === undefined || !this.#isDue(now)) return;
-    const results = await Promise.allSettled([this.#makeChain(pg.port), this.#makePolicy(pg.port)]);
-    const faults = results.flatMap((result) => (result.status === 'rejected' ? [result] : []));
-    // One may be right while the other is not: each is kept for itself, and both are tried again.
-    for (const { reason } of faults) log.warn({ err: reason }, 'no new file from the PG');
-    if (faults.length > 0) return this.#outage.failed(timeOf(clock));
+    let isWhole = true;
+    // The policy first: it names the chain file. One may be right while the other is not: each is kept for itself, and
+    // both are tried again.
+    for (const make of [() => this.#makePolicy(pg.port), () => this.#makeChain(pg.port)]) {
+      try {
+        await make();
+      } catch (error) {
+        isWhole = false;
+        if (isRefused(error)) log.error({ err: error }, 'a file of the PG is refused');
+        else log.warn({ err: error }, 'no new file from the PG');
+      }
+    }
+    if (!isWhole) return this.#outage.failed(timeOf(clock));
     this.#outage.succeeded();
     this.#retrievedAt = now;
   }
@@ -108,16 +117,22 @@ export class LocalFiles {
   }
 
   #values() {
-    return policyAt(this.#inForce, timeOf(this.#options.clock));
+    return policyAt(
+      this.#adopted ?? { global: DEFAULT_GLOBAL_POLICY },
+      timeOf(this.#options.clock),
+    );
   }
 
   /** Goes on by the policy of the last run. One that nobody can verify any more is no policy. */
   #obey({ octets }: NamedFile): void {
-    const { trust, clock, log } = this.#options;
+    const { trust, clock, log, iPeriod } = this.#options;
     try {
-      this.#inForce = openLocalPolicyFile(octets, trust, { time: timeOf(clock) }).policy;
+      const time = timeOf(clock);
+      const { policy } = openLocalPolicyFile(octets, trust, { time });
+      expectIPeriod(policy, iPeriod.lengthSec, time);
+      this.#adopted = policy;
     } catch (error) {
-      if (!(error instanceof ScmsDataError || error instanceof Ieee1609Dot2Error)) throw error;
+      if (!isRefused(error)) throw error;
       log.warn({ err: error }, 'the policy of the last run is not obeyed');
     }
   }
@@ -125,11 +140,12 @@ export class LocalFiles {
   async #makeChain(pg: Pg): Promise<void> {
     const type = 'localCertificateChains';
     const chain = localChainOf(await pg.globalCertificateChainFile(), this.#options);
+    this.#expectNamed(chain.gccfVersion);
     if (this.#chain) {
       const { lccfVersion } = versionsOf(this.#chain, type);
       if (Buffer.compare(chain.compose(lccfVersion), this.#chain.octets) === 0) return;
     }
-    const lccfVersion = await this.#store.nextVersion(type);
+    const lccfVersion = await this.#store.nextVersion(type, timeOf(this.#options.clock));
     const { gccfVersion } = chain;
     const octets = chain.compose(lccfVersion);
     this.#chain = await this.#store.keep({ type, gccfVersion, lccfVersion }, octets);
@@ -141,13 +157,48 @@ export class LocalFiles {
     const options = this.#options;
     const policy = localPolicyOf(await pg.globalPolicyFile(), options);
     const { gpfVersion } = policy;
-    if (this.#policy && saysTheSame(this.#policy.octets, policy, options)) return;
+    await this.#store.noteGlobalPolicy(policy.global.generationTime, gpfVersion);
+    const adopted = { global: policy.global.policy, local: policy.local };
+    if (this.#policy && saysTheSame(this.#policy.octets, policy, options)) {
+      this.#adopted = adopted;
+      return;
+    }
     const compose = await signedLocalPolicy(policy, pg, options);
-    const lpfVersion = await this.#store.nextVersion(type);
+    const lpfVersion = await this.#store.nextVersion(type, timeOf(options.clock));
     this.#policy = await this.#store.keep({ type, gpfVersion, lpfVersion }, compose(lpfVersion));
-    this.#inForce = { global: policy.global.policy, local: policy.local };
+    this.#adopted = adopted;
     options.log.info({ file: this.#policy.name }, 'new local policy file');
   }
+
+  /**
+   * A GCCF is not signed: it is the right one when the policy in force names it, which is. Of a policy that names none, no
+   * older one follows a newer one.
+   */
+  #expectNamed(gccfVersion: number): void {
+    if (this.#adopted === undefined) {
+      throw new ScmsDataError(
+        'policy',
+        'expected a policy in force before the chain file, saw none',
+      );
+    }
+    const { globalCertChainFileId: named } = this.#values();
+    if (named !== undefined && gccfVersion !== named) {
+      const expected = `GCCF version ${named}, which the policy in force names`;
+      throw new ScmsDataError('policy', `expected ${expected}, saw ${gccfVersion}`);
+    }
+    const held = this.#chain && versionsOf(this.#chain, 'localCertificateChains').gccfVersion;
+    if (named === undefined && held !== undefined && gccfVersion < held) {
+      throw new ScmsDataError(
+        'policy',
+        `expected GCCF version ${held} or later, saw ${gccfVersion}`,
+      );
+    }
+  }
+}
+
+/** Refused for what it says, and not just missing. */
+function isRefused(error: unknown): error is Error {
+  return error instanceof ScmsDataError || error instanceof Ieee1609Dot2Error;
 }
 
 function versionsOf<T extends 'localCertificateChains'>({ name }: NamedFile, type: T) {

@@ -9,6 +9,7 @@ import {
   composeLocalPolicyFile,
   constantSeries,
   customPolicy,
+  expectIPeriod,
   expectUsablePolicy,
   GlobalPolicyData,
   LocalPolicyData,
@@ -24,6 +25,8 @@ import {
 } from '@chrysalis/scms';
 import type { PolicyOverrides, RaPolicy, RaSettings } from './options.ts';
 
+const MICROSECONDS = 1_000_000n;
+
 /** What goes into an LPF: the PG's policy and the RA's own. */
 export interface LocalPolicy {
   readonly gpfVersion: number;
@@ -34,14 +37,22 @@ export interface LocalPolicy {
 /**
  * The policy of an RA under a SignedGlobalPolicyFile.
  *
- * @throws ScmsDataError, Ieee1609Dot2Error when the file is not right, or the RA's own values undercut it
+ * @throws ScmsDataError, Ieee1609Dot2Error when the file is not right, the RA's own values undercut it, or its i-periods
+ *   are of another length than those of the RA, now or later
  */
 export function localPolicyOf(gpf: Uint8Array, options: RaSettings): LocalPolicy {
-  const { trust, clock, policy, la1, la2, pca } = options;
-  const global = openGlobalPolicyFile(gpf, trust, timeOf(clock));
-  const { gpfVersion } = global;
+  const { trust, clock, policy, la1, la2, pca, iPeriod, toleranceSec } = options;
+  const now = timeOf(clock);
+  const global = openGlobalPolicyFile(gpf, trust, now);
+  const { gpfVersion, generationTime } = global;
   if (gpfVersion === undefined) {
     throw new ScmsDataError('policy', 'expected the version of the GPF as its policyID');
+  }
+  // It would stand in the way of every one that is made until then.
+  const ahead = Number(generationTime / MICROSECONDS) - now;
+  if (ahead > toleranceSec) {
+    const expected = `a GPF made at most ${toleranceSec} s ahead of the clock`;
+    throw new ScmsDataError('policy', `expected ${expected}, saw one made ${ahead} s ahead`);
   }
   const local: LocalPolicyData = {
     ...(policy.shuffleThreshold !== undefined && {
@@ -55,6 +66,7 @@ export function localPolicyOf(gpf: Uint8Array, options: RaSettings): LocalPolicy
     pcaHost: constantSeries(pca.hostname),
   };
   expectUsablePolicy({ global: global.policy, local });
+  expectIPeriod({ global: global.policy }, iPeriod.lengthSec, now);
   return { gpfVersion, global, local };
 }
 
@@ -119,6 +131,12 @@ export function governedPolicy(own: PolicyOverrides, inForce: () => PolicyValues
       return own.shuffleMaxAgeSec ?? inForce().maxCertRequestAgeSec;
     },
     shuffleInitial: own.shuffleInitial,
+    get applicationPeriodSec() {
+      return inForce().rseApplicationCertValiditySec;
+    },
+    get applicationOverlapSec() {
+      return inForce().rseApplicationCertOverlapSec;
+    },
   };
 }
 

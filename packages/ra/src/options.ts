@@ -17,10 +17,13 @@ import type {
   PolicyGenerator,
 } from '@chrysalis/scms';
 import type { Database, ObjectStore } from '@chrysalis/store';
+import type { PipelineHost } from './pipeline.ts';
 import type { RaSchema } from './schema.ts';
 
 /** What is written for operators: structured, without secrets and without anything that locates a device. */
 export interface Log {
+  /** What happens at each download: too much for every day. */
+  debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
@@ -40,6 +43,8 @@ export interface Peer<Port> {
   readonly port: Port;
   readonly hostname: string;
   readonly certificate: VerifiedCertificate;
+  /** Certificates that it had before: what it answered under them may still be on its way. */
+  readonly former?: readonly VerifiedCertificate[];
 }
 
 /** The PG: its files are signed, or consist of certificates, so that it takes no certificate to know it by. */
@@ -55,6 +60,17 @@ export interface ReportSink {
   readonly certificate: HashedCertificate;
 }
 
+/** An OCSP responder (RFC 6960): it says whether the X.509 certificate that devices are shown is good. */
+export interface OcspSource {
+  /** PEM; the certificate of whoever issued the one of `tls`. */
+  readonly issuerPem: string;
+  /**
+   * Answers DER of OCSPRequest with DER of OCSPResponse, up to 64 KiB, which is checked by whoever asks. Rejects when
+   * there is none, and when the signal aborts.
+   */
+  respond(request: Uint8Array, signal: AbortSignal): Promise<Uint8Array>;
+}
+
 /** How reports are taken from devices and handed on to the MA. */
 export interface ReportPolicy {
   /** From all devices together: what is beyond is refused. */
@@ -63,6 +79,14 @@ export interface ReportPolicy {
   readonly poolThreshold: number;
   /** Longest wait of a report in the pool. */
   readonly poolMaxAgeSec: number;
+}
+
+/** Failures of an enrollment certificate in an hour at one service, before it is refused there. 0: no limit. */
+export interface TriesPolicy {
+  /** Of authenticated provisioning requests. */
+  readonly provisioningPerHour: number;
+  /** Of authenticated downloads. */
+  readonly downloadsPerHour: number;
 }
 
 /** What the RA gives each device, and how it hides devices from the PCA. */
@@ -77,10 +101,15 @@ export interface RaPolicy {
   readonly shuffleMaxAgeSec: number;
   /** Whether the first certificates of a device skip the shuffle. They then arrive at the PCA together. */
   readonly shuffleInitial: 'immediate' | 'pooled';
+  /** From the beginning of an application certificate to the time from which another may be asked for: 168 hours. */
+  readonly applicationPeriodSec: number;
+  /** By which it lasts longer than that: an hour. */
+  readonly applicationOverlapSec: number;
 }
 
 /** What an RA decides for itself. The rest follows the policy in force, and CAMP's while there is none. */
-export type PolicyOverrides = Pick<RaPolicy, 'shuffleInitial'> & Partial<RaPolicy>;
+export type PolicyOverrides = Pick<RaPolicy, 'shuffleInitial'> &
+  Partial<Omit<RaPolicy, 'applicationPeriodSec' | 'applicationOverlapSec'>>;
 
 /** What an RA is started with. */
 export interface RaSettings extends Omit<RaOptions, 'policy'> {
@@ -91,6 +120,8 @@ export interface RaOptions {
   readonly identity: RaIdentity;
   readonly listen: { readonly address: string; readonly port: number };
   readonly tls: { readonly certificatePem: string; readonly privateKeyPem: string };
+  /** Whose answers are stapled (RFC 6066 §8): without it, none are. */
+  readonly ocsp?: OcspSource;
   /** Base of the URLs that devices are given, without a slash at its end; the hostname and real port when absent. */
   readonly publicUrl?: string;
   /** Roots and intermediates. */
@@ -106,8 +137,18 @@ export interface RaOptions {
   readonly ma?: ReportSink;
   /** 1000 a minute, 10,000 pooled and a day when missing. */
   readonly reports?: Partial<ReportPolicy>;
+  /** 5 provisioning requests and 600 downloads when missing (code 5071). */
+  readonly tries?: Partial<TriesPolicy>;
   readonly database: Database<RaSchema>;
   readonly objects: ObjectStore;
+  /** Chains in the PLV cache: 200 when missing. */
+  readonly linkageCache?: number;
+  /** A device that was not heard of for so long gets nothing more until it is; never when missing. */
+  readonly pauseAfterSec?: number;
+  /** Whether a device may ask anew with other keys, for the periods whose files it has not fetched (Q17); `replace` when missing. */
+  readonly secondRequest?: 'replace' | 'refuse';
+  /** Makes the certificates; in this thread when missing. */
+  readonly pipeline?: PipelineHost;
   /** May change from one look to the next. */
   readonly policy: RaPolicy;
   readonly iPeriod: IPeriodClock;

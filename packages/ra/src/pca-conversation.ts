@@ -8,8 +8,10 @@ import {
   Ieee1609Dot2Data,
   type PsidSsp,
   SequenceOfPsidSsp,
+  signedPayload,
   type TrustStore,
   type ValidityPeriod,
+  type VerifiedCertificate,
 } from '@chrysalis/ieee1609dot2';
 import {
   type CertificateAuthority,
@@ -19,7 +21,6 @@ import {
   decodeSigned,
   formatScmsError,
   type IPeriodClock,
-  openSignedData,
   openSignedMessage,
   ScmsDataError,
   ScmsPdu122,
@@ -37,7 +38,7 @@ interface Checking {
 }
 
 /**
- * Checks a SecuredPcaRaCertificateRequestReply as far as the RA can read it: both signatures are the PCA's, it answers
+ * Checks a SecuredPcaRaCertificateRequestReply as far as the RA can read it: the signature is the PCA's, it answers
  * this very request, and expiration, lifetime and permissions are those that were asked for.
  *
  * @param request SecuredRaPcaCertificateRequest, the octets that were sent
@@ -47,7 +48,9 @@ interface Checking {
 export function checkReply(reply: Uint8Array, request: Uint8Array, checking: Checking): Uint8Array {
   const { pca, trust, clock } = checking;
   const { payload, signer } = openSignedMessage(reply, trust);
-  expectReply(equalConstantTime(signer.id, pca.certificate.id), `the signature of ${pca.hostname}`);
+  const own = [pca.certificate, ...(pca.former ?? [])];
+  const isOwn = own.some(({ id }) => equalConstantTime(signer.id, id));
+  expectReply(isOwn, `the signature of ${pca.hostname}`);
   checkValidAt(signer, timeOf(clock));
   const { content } = decodeMessage(ScmsPdu122, payload, 'ScmsPDU');
   if (content.type !== 'pcaRa' || content.value.type !== 'pcaRaCertResponse') {
@@ -67,7 +70,7 @@ export function checkReply(reply: Uint8Array, request: Uint8Array, checking: Che
   if (success.type !== 'signedEncrypted') {
     throw new ScmsDataError('wrong-answer', 'expected a certificate sealed to the device');
   }
-  checkSealed(success.value, wishesOf(request, checking.iPeriod), checking);
+  checkSealed(success.value, wishesOf(request, checking.iPeriod), signer);
   return encode(Ieee1609Dot2Data, success.value);
 }
 
@@ -97,13 +100,18 @@ function wishesOf(request: Uint8Array, iPeriod: IPeriodClock): Wishes {
   throw new TypeError('expected a request of ours');
 }
 
-function checkSealed(sealed: Ieee1609Dot2Data, wishes: Wishes, checking: Checking): void {
-  const { pca, trust } = checking;
+/**
+ * The PCA's signature over the reply covers what it sealed as well, so that the one inside, which is for the device, is
+ * not verified twice.
+ */
+function checkSealed(sealed: Ieee1609Dot2Data, wishes: Wishes, signer: VerifiedCertificate): void {
   if (sealed.content.type !== 'signedData') {
     throw new ScmsDataError('not-signed', `expected signedData, saw ${sealed.content.type}`);
   }
-  const { payload, signer } = openSignedData(sealed.content.value, trust);
-  expectReply(equalConstantTime(signer.id, pca.certificate.id), `the signature of ${pca.hostname}`);
+  const { signer: named } = sealed.content.value;
+  const isSame = named.type === 'digest' && equalConstantTime(named.value, signer.id);
+  expectReply(isSame, 'a certificate sealed by the signer of the reply, named by its digest');
+  const payload = signedPayload(sealed.content.value);
   const { psidSsp, expiration, lifetime, encryptedCert } = decodeMessage(
     ToBeSignedEncryptedCertificateResponse,
     payload,

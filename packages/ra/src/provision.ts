@@ -2,6 +2,7 @@ import { encode } from '@chrysalis/coer';
 import { equalConstantTime, sha256 } from '@chrysalis/crypto';
 import { SequenceOfPsidSsp, type Time32 } from '@chrysalis/ieee1609dot2';
 import {
+  AuthorityUnavailableError,
   type EeRaRequest,
   type EndEntityRaInterfacePdu122,
   requestHash,
@@ -10,7 +11,9 @@ import {
   timeOf,
 } from '@chrysalis/scms';
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
+import type { Contacts } from './contacts.ts';
 import type { DeviceRegistry, KnownDevice, NewDevice } from './device-registry.ts';
+import { hasLinkageChain } from './linkage-supply.ts';
 import type { RaOptions } from './options.ts';
 import { permissionsOf } from './permissions-of-enrollment.ts';
 import { Refusal } from './refusal.ts';
@@ -21,7 +24,9 @@ import {
   type RequestColumns,
 } from './registration.ts';
 import type { CertificateKind } from './schema.ts';
-import { periodSecOf } from './validity.ts';
+import { columnsAfter } from './second-request.ts';
+import type { Tries } from './tries.ts';
+import { startOf } from './validity.ts';
 
 /** Seconds until a device finds its first file when nothing waits in the shuffle. A device that comes earlier comes again. */
 const PROMPT_SEC = 5;
@@ -44,6 +49,8 @@ export class Provisioning {
   readonly #options: RaOptions;
   readonly #authenticator: Authenticator;
   readonly #registry: DeviceRegistry;
+  readonly #tries: Tries;
+  readonly #contacts: Contacts;
   readonly #publicUrl: () => string;
   readonly #wakePipeline: () => void;
 
@@ -51,11 +58,15 @@ export class Provisioning {
     options: RaOptions,
     authenticator: Authenticator,
     registry: DeviceRegistry,
+    tries: Tries,
+    contacts: Contacts,
     hooks: { publicUrl: () => string; wakePipeline: () => void },
   ) {
     this.#options = options;
     this.#authenticator = authenticator;
     this.#registry = registry;
+    this.#tries = tries;
+    this.#contacts = contacts;
     this.#publicUrl = hooks.publicUrl;
     this.#wakePipeline = hooks.wakePipeline;
   }
@@ -76,9 +87,22 @@ export class Provisioning {
     if (repeated) return repeated;
 
     this.#authenticator.authenticate(identified, request.currentTime, 'provisioning');
-    const openSince = this.#refuseSecond(identified, kind);
-    const device = this.#describe(body, bodyHash, identified, request);
-    if (!(await this.#registry.register(device, openSince))) {
+    return this.#tries.run(identified.enrollment.hash, `provision-${kind}`, () =>
+      this.#register(kind, body, bodyHash, identified, request),
+    );
+  }
+
+  async #register(
+    kind: CertificateKind,
+    body: Uint8Array,
+    bodyHash: Uint8Array,
+    identified: IdentifiedRequest,
+    request: ProvisioningRequest,
+  ): Promise<Uint8Array> {
+    const former = await this.#newest(this.#refuseSecond(identified, kind), identified);
+    if (kind === 'pseudonym') await this.#expectLinkageChain();
+    const device = this.#describe(body, bodyHash, identified, request, former);
+    if (!(await this.#registry.register(device, device.registered_at, former))) {
       return this.#answerToLoserOfRace(identified, bodyHash, kind);
     }
     const hash = Buffer.from(device.request_hash).toString('hex');
@@ -92,11 +116,14 @@ export class Provisioning {
 
   /**
    * The rules of Q17: the same request once; one set of pseudonym and one of identification keys per enrollment
-   * certificate; one application certificate at a time until its overlap begins.
+   * certificate at a time; one application certificate at a time until its overlap begins.
    *
-   * @returns the start after which an application certificate counts as open; undefined for the other kinds
+   * @returns the registration that this one replaces
    */
-  #refuseSecond({ devices, signed }: IdentifiedRequest, kind: CertificateKind): Time32 | undefined {
+  #refuseSecond(
+    { devices, signed }: IdentifiedRequest,
+    kind: CertificateKind,
+  ): KnownDevice | undefined {
     const innerHash = sha256(signed.tbsRequest);
     if (devices.some((device) => equalConstantTime(device.inner_hash, innerHash))) {
       throw new Refusal(
@@ -106,15 +133,36 @@ export class Provisioning {
     }
     const same = devices.filter((device) => device.kind === kind);
     if (kind !== 'application') {
-      if (same.length === 0) return undefined;
+      const former = same.find(({ status }) => status !== 'replaced');
+      if (former === undefined || this.#options.secondRequest !== 'refuse') return former;
       throw new Refusal(
         'raDuplicateRequestReceived',
         `expected one set of ${kind} keys per enrollment certificate, saw a second`,
       );
     }
-    const openSince = timeOf(this.#options.clock) - periodSecOf('application');
-    if (same.some((device) => device.first_start > openSince)) throw openCertificate();
-    return openSince;
+    // By the terms under which it was registered: a policy that has changed since changes nothing of it.
+    const now = timeOf(this.#options.clock);
+    if (same.some((device) => startOf(device, 1) > now)) throw openCertificate();
+    return undefined;
+  }
+
+  /** The same row after everything that its device has fetched is noted. */
+  async #newest(
+    former: KnownDevice | undefined,
+    { enrollment }: IdentifiedRequest,
+  ): Promise<KnownDevice | undefined> {
+    if (former === undefined) return undefined;
+    await this.#contacts.flush();
+    const devices = await this.#registry.findByEnrollment(enrollment.hash);
+    return devices.find(({ id }) => id === former.id);
+  }
+
+  /** Precondition of the service: a chain in the PLV cache. Without one it is ours to mend, and the device comes again. */
+  async #expectLinkageChain(): Promise<void> {
+    if (await hasLinkageChain(this.#options.database)) return;
+    throw new AuthorityUnavailableError(
+      'expected a pre-linkage value chain in the cache, saw none: provisioning is refused until the LAs answer',
+    );
   }
 
   /** Two requests of one device at once: the second finds the row of the first. */
@@ -135,6 +183,7 @@ export class Provisioning {
     bodyHash: Uint8Array,
     { enrollment, signed }: IdentifiedRequest,
     request: ProvisioningRequest,
+    former: KnownDevice | undefined,
   ): NewDevice {
     const now = timeOf(this.#options.clock);
     const permissions = permissionsOf(enrollment.certificate.toBeSigned);
@@ -144,7 +193,8 @@ export class Provisioning {
         'expected an enrollment certificate with a permission to request',
       );
     }
-    const columns = this.#columnsOf(request, enrollment);
+    const asked = this.#columnsOf(request, enrollment);
+    const columns = former ? columnsAfter(former, asked, enrollment, this.#options) : asked;
     const availableAt = this.#firstFileAt(request.type, now);
     const hash = requestHash(body);
     return {

@@ -1,15 +1,19 @@
 import type { AddressInfo } from 'node:net';
 import { Authenticator } from './authenticate.ts';
 import { Blacklist } from './blacklist.ts';
+import { Contacts } from './contacts.ts';
 import { DeviceRegistry } from './device-registry.ts';
 import { Door } from './door.ts';
 import { Downloads } from './download.ts';
 import { createHttpServer } from './http-server.ts';
+import { fixIPeriod } from './i-period-setting.ts';
 import { LocalFiles } from './local-files.ts';
 import { MisbehaviorReports } from './misbehavior-reports.ts';
+import { OcspStaple } from './ocsp-staple.ts';
 import type { RaOptions, RaSettings } from './options.ts';
 import { Pipeline } from './pipeline.ts';
 import { Provisioning } from './provision.ts';
+import { Tries } from './tries.ts';
 
 /** A Registration Authority that is running. */
 export interface RegistrationAuthority {
@@ -23,17 +27,27 @@ export interface RegistrationAuthority {
   close(): Promise<void>;
 }
 
-/** Starts an RA: its pipeline goes on where the last one stopped, and its port answers when the promise resolves. */
+/**
+ * Starts an RA: its pipeline goes on where the last one stopped, and its port answers when the promise resolves.
+ *
+ * @throws ScmsDataError `policy` when its i-periods are not those of the first start on this database
+ */
 export async function startRegistrationAuthority(
   settings: RaSettings,
 ): Promise<RegistrationAuthority> {
+  const { database, iPeriod } = settings;
+  await fixIPeriod(database, iPeriod, async () => iPeriod.lengthSec);
   const files = new LocalFiles(settings);
   const options: RaOptions = { ...settings, policy: files.policy };
   const blacklist = new Blacklist(options.database);
   const registry = new DeviceRegistry(options.database);
   const authenticator = new Authenticator(options, blacklist, registry);
-  const pipeline = new Pipeline(options);
+  const pipeline = options.pipeline ?? new Pipeline(options);
+  const contacts = new Contacts(options, () => pipeline.wake());
   const reports = options.ma && new MisbehaviorReports(options, options.ma);
+  const tries = new Tries(options.tries, options.clock);
+  const { ocsp } = options;
+  const staple = ocsp && new OcspStaple({ ...options, ocsp });
   const door = new Door(options.errorDetail, options.log);
   let port = options.listen.port;
   const publicUrl = () => options.publicUrl ?? `https://${options.identity.hostname}:${port}`;
@@ -41,21 +55,31 @@ export async function startRegistrationAuthority(
   const app = createHttpServer(
     options,
     {
-      provisioning: new Provisioning(options, authenticator, registry, {
+      provisioning: new Provisioning(options, authenticator, registry, tries, contacts, {
         publicUrl,
         wakePipeline: () => pipeline.wake(),
       }),
-      downloads: new Downloads(options, authenticator),
+      downloads: new Downloads(options, authenticator, tries, contacts),
       files,
       reports,
       raCertificate: options.identity.certificate.octets,
     },
     door,
+    staple,
   );
   await files.start();
-  await app.listen({ host: options.listen.address, port });
+  await staple?.start();
+  // Before the port is open: a device that comes first finds a chain in the PLV cache.
+  await pipeline.start();
+  try {
+    await app.listen({ host: options.listen.address, port });
+  } catch (error) {
+    await pipeline.stop();
+    await files.stop();
+    await staple?.stop();
+    throw error;
+  }
   port = (app.server.address() as AddressInfo).port;
-  pipeline.start();
   reports?.start();
   options.log.info({ url: publicUrl() }, 'registration authority started');
   return {
@@ -66,11 +90,14 @@ export async function startRegistrationAuthority(
       pipeline.wake();
       void files.wake();
       void reports?.wake();
+      void staple?.wake();
     },
     async close() {
       await app.close();
+      await contacts.flush();
       await files.stop();
       await reports?.stop();
+      await staple?.stop();
       await pipeline.stop();
     },
   };

@@ -23,7 +23,7 @@ import type { NewDevice } from './device-registry.ts';
 import { endOfChain, lastPeriodWithin } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import { Refusal } from './refusal.ts';
-import { periodSecOf } from './validity.ts';
+import { termsOf } from './validity.ts';
 
 /** The columns that a request decides. */
 export type RequestColumns = Pick<
@@ -37,6 +37,8 @@ export type RequestColumns = Pick<
   | 'cert_encryption_seed'
   | 'cert_encryption_expansion'
   | 'first_start'
+  | 'lifetime_sec'
+  | 'period_sec'
   | 'first_i'
   | 'last_i'
 >;
@@ -77,6 +79,8 @@ export function describePseudonym(
     cert_encryption_seed: null,
     cert_encryption_expansion: null,
     first_start: 0,
+    lifetime_sec: 0,
+    period_sec: 0,
     first_i: firstI,
     last_i: lastI,
   };
@@ -92,6 +96,7 @@ export function describeIdentification(
   const mostAheadSec = policy.weeksAhead * iPeriod.lengthSec;
   const start = startWithin(request.requestedStartTime, mostAheadSec, enrollment, surroundings);
   const { certEncKeyInfo } = request;
+  const terms = termsOf('identification', policy);
   return {
     kind: 'identification',
     region: regionWithin(request.region, enrollment),
@@ -101,8 +106,9 @@ export function describeIdentification(
       : null,
     cert_encryption_expansion: certEncKeyInfo?.expansion ?? null,
     first_start: start,
+    ...terms,
     first_i: 0,
-    last_i: Math.floor((endOfChain(enrollment) - 1 - start) / periodSecOf('identification')),
+    last_i: Math.floor((endOfChain(enrollment) - 1 - start) / terms.period_sec),
   };
 }
 
@@ -125,6 +131,7 @@ export function describeApplication(
       : null,
     cert_encryption_expansion: certEncryptionKey ? NO_EXPANSION : null,
     first_start: startWithin(requestedStartTime, APPLICATION_AHEAD_SEC, enrollment, surroundings),
+    ...termsOf('application', surroundings.policy),
     first_i: 0,
     last_i: 0,
   };

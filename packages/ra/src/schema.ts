@@ -5,6 +5,17 @@ import type { Generated } from 'kysely';
 export type CertificateKind = 'pseudonym' | 'identification' | 'application';
 
 /**
+ * - `active`: its supply is kept up;
+ * - `paused`: it was not heard of for so long that nothing more is made until it is;
+ * - `replaced`: the device asked anew, with other keys;
+ * - `failed`: its keys cannot be expanded.
+ */
+export type DeviceStatus = 'active' | 'paused' | 'replaced' | 'failed';
+
+/** A device's last contact is noted no more often: a note is a write, and a contact mostly none. */
+export const SEEN_GRAIN_SEC = 3600;
+
+/**
  * One row per device and kind of certificate, whatever the number of its weeks; an RSE has one per application
  * certificate that it still holds. Times are Time32; points are 65 octets uncompressed. The number i of a file is
  * the i-period for pseudonym certificates, and counts from 0 for the others.
@@ -40,10 +51,20 @@ export interface DeviceTable {
   /** The acknowledgement as it was sent. */
   readonly ack: Uint8Array;
   readonly available_at: number;
-  /** `active`, or `failed` when its keys cannot be expanded. */
-  readonly status: 'active' | 'failed';
+  /** Whether certificates are made for it. */
+  readonly status: DeviceStatus;
+  /** 1 while its enrollment certificate is blacklisted: nothing is generated then, whatever its status. */
+  readonly blocked: Generated<number>;
+  /** When it was last heard of, give or take {@link SEEN_GRAIN_SEC}. */
+  readonly last_seen: Generated<number>;
+  /** The last i whose file it was given as a whole; -1 for none. */
+  readonly fetched_through: Generated<number>;
   /** When certificate 0 begins; 0 for pseudonym certificates, which begin with their period. */
   readonly first_start: number;
+  /** Seconds that a certificate lasts; 0 for pseudonym certificates, whose period says it. */
+  readonly lifetime_sec: number;
+  /** Seconds from the beginning of one certificate to that of the next: the lifetime less the overlap; 0 likewise. */
+  readonly period_sec: number;
   /** The first i of this device. */
   readonly first_i: number;
   /** The last i whose first second its enrollment certificate is valid in. */
@@ -62,17 +83,39 @@ export interface DeviceTable {
   readonly la2_chain: Uint8Array | null;
 }
 
-/** Pre-linkage values that wait for their period to be expanded: COER of SEQUENCE OF EncryptedIndividualPLV. */
-export interface PreLinkageTable {
+/** Pre-linkage values of a device that wait for their period to be expanded: COER of `ValuesByPeriod`, by i from i_min. */
+export interface LinkageTable {
   readonly device_id: number;
-  readonly i: number;
+  readonly i_min: number;
+  readonly i_max: number;
   readonly la1_values: Uint8Array;
   readonly la2_values: Uint8Array;
 }
 
-/** A request to the PCA that is not answered yet, or whose batch is not complete. */
+/**
+ * The PLV cache: fresh chains of both LAs that belong to no device yet, as they came. A device gets one of these, and
+ * without one no device is taken (page "Request Pseudonym Certificate Batch Provisioning", precondition).
+ */
+export interface LinkageCacheTable {
+  readonly id: Generated<number>;
+  readonly i_min: number;
+  readonly i_max: number;
+  /** Values for each period. */
+  readonly per_period: number;
+  /** LinkageChainId, COER. */
+  readonly la1_chain: Uint8Array;
+  readonly la2_chain: Uint8Array;
+  readonly la1_values: Uint8Array;
+  readonly la2_values: Uint8Array;
+}
+
+/**
+ * A request to the PCA that is not answered yet. Requests leave by epoch, and within an epoch by their key, which is
+ * random: that is the shuffle. An epoch that is still filling up stays (`shuffle`); epoch 0 waits for nothing.
+ */
 export interface PcaRequestTable {
-  readonly hpcr: Uint8Array;
+  readonly epoch: number;
+  readonly key: number;
   readonly device_id: number;
   readonly i: number;
   readonly j: number;
@@ -80,15 +123,34 @@ export interface PcaRequestTable {
   readonly period: number;
   /** The exact octets that are sent, and sent again. */
   readonly octets: Uint8Array;
-  /** Random: requests leave in the order of this key. */
-  readonly shuffle_key: number;
   readonly created_at: number;
-  /** 1 when it may leave the shuffle. */
-  readonly released: number;
   readonly attempts: number;
   readonly next_attempt_at: number;
-  /** The checked SignedEncryptedCertificateResponse; null until it is there. */
-  readonly response: Uint8Array | null;
+}
+
+/** The one epoch that is filling up. */
+export interface ShuffleTable {
+  readonly epoch: number;
+  /** Requests that were put in. */
+  readonly size: number;
+  readonly oldest_at: number;
+}
+
+/** A file that is being made. */
+export interface BatchTable {
+  readonly device_id: number;
+  readonly i: number;
+  readonly period: number;
+  /** Certificates that are not here yet. */
+  readonly missing: number;
+}
+
+/** A checked SignedEncryptedCertificateResponse whose batch is not filed yet. */
+export interface ResponseTable {
+  readonly device_id: number;
+  readonly i: number;
+  readonly j: number;
+  readonly octets: Uint8Array;
 }
 
 /** Periods filed beyond the first gap; rows disappear as the gap closes. */
@@ -108,13 +170,37 @@ export interface SettingTable {
   readonly value: number;
 }
 
+/** How much was done in each hour, for operators. */
+export interface TallyTable {
+  /** Time32 of its beginning. */
+  readonly hour: number;
+  readonly name: string;
+  readonly count: number;
+}
+
+/** What went wrong last, by what: one row each, for operators. */
+export interface IncidentTable {
+  readonly source: string;
+  readonly message: string;
+  readonly first_at: number;
+  readonly last_at: number;
+  /** In a row. */
+  readonly count: number;
+}
+
 export interface RaSchema {
   readonly device: DeviceTable;
-  readonly pre_linkage: PreLinkageTable;
+  readonly linkage: LinkageTable;
+  readonly linkage_cache: LinkageCacheTable;
   readonly pca_request: PcaRequestTable;
+  readonly shuffle: ShuffleTable;
+  readonly batch: BatchTable;
+  readonly response: ResponseTable;
   readonly filed: FiledTable;
   readonly blacklist: BlacklistTable;
   readonly setting: SettingTable;
+  readonly tally: TallyTable;
+  readonly incident: IncidentTable;
 }
 
 export const RA_MIGRATIONS: readonly Migration[] = [
@@ -191,6 +277,112 @@ export const RA_MIGRATIONS: readonly Migration[] = [
         added_at integer not null
       ) strict, without rowid`,
       'create table setting (name text primary key, value integer not null) strict, without rowid',
+    ],
+  },
+  {
+    name: '0002-terms',
+    statements: [
+      'alter table device add column lifetime_sec integer not null default 0',
+      'alter table device add column period_sec integer not null default 0',
+      // Until here they were constants: 721 hours every 720, and 169 every 168.
+      `update device set lifetime_sec = 2595600, period_sec = 2592000 where kind = 'identification'`,
+      `update device set lifetime_sec = 608400, period_sec = 604800 where kind = 'application'`,
+    ],
+  },
+  {
+    name: '0003-fleet',
+    statements: [
+      'alter table device add column blocked integer not null default 0',
+      'alter table device add column last_seen integer not null default 0',
+      'alter table device add column fetched_through integer not null default -1',
+      'update device set last_seen = registered_at',
+      `update device set blocked = 1
+        where enrollment_hash in (select enrollment_hash from blacklist)`,
+      // Values that came for a period alone are asked for again: the LAs continue the same chains.
+      'update device set linked_through = expanded_through',
+      'drop table pre_linkage',
+      `create table linkage (
+        device_id integer not null,
+        i_min integer not null,
+        i_max integer not null,
+        la1_values blob not null,
+        la2_values blob not null
+      ) strict`,
+      'create unique index linkage_of_device on linkage (device_id, i_min)',
+      `create table linkage_cache (
+        id integer primary key,
+        i_min integer not null,
+        i_max integer not null,
+        per_period integer not null,
+        la1_chain blob not null,
+        la2_chain blob not null,
+        la1_values blob not null,
+        la2_values blob not null
+      ) strict`,
+      `create table batch (
+        device_id integer not null,
+        i integer not null,
+        period integer not null,
+        missing integer not null,
+        primary key (device_id, i)
+      ) strict, without rowid`,
+      'create index batch_complete on batch (device_id, i) where missing = 0',
+      `create table response (
+        device_id integer not null,
+        i integer not null,
+        j integer not null,
+        octets blob not null,
+        primary key (device_id, i, j)
+      ) strict, without rowid`,
+      `create table shuffle (epoch integer primary key, size integer not null, oldest_at integer not null) strict`,
+      `insert into batch
+        select device_id, i, max(period), sum(response is null) from pca_request group by device_id, i`,
+      `insert into response select device_id, i, j, response from pca_request where response is not null`,
+      'alter table pca_request rename to pca_request_of_0001',
+      `create table pca_request (
+        epoch integer not null,
+        key integer not null,
+        device_id integer not null,
+        i integer not null,
+        j integer not null,
+        period integer not null,
+        octets blob not null,
+        created_at integer not null,
+        attempts integer not null,
+        next_attempt_at integer not null,
+        primary key (epoch, key)
+      ) strict, without rowid`,
+      'create index pca_request_to_repeat on pca_request (next_attempt_at) where attempts > 0',
+      `insert or ignore into pca_request
+        select 1 - released, shuffle_key, device_id, i, j, period, octets, created_at, attempts, next_attempt_at
+        from pca_request_of_0001 where response is null`,
+      `insert into shuffle select 1, count(*), coalesce(min(created_at), 0) from pca_request where epoch = 1`,
+      'drop table pca_request_of_0001',
+      'drop index device_to_expand',
+      `create index device_to_expand on device (expanded_through, id)
+        where kind = 'pseudonym' and status = 'active' and blocked = 0 and failures = 0 and expanded_through < last_i`,
+      `create index device_numbered on device (kind, expanded_through)
+        where kind <> 'pseudonym' and status = 'active' and blocked = 0 and expanded_through < last_i`,
+      `create index device_to_try_again on device (retry_at)
+        where failures > 0 and status = 'active' and blocked = 0`,
+      "create index device_by_contact on device (last_seen) where status = 'active'",
+      // One set of keys at a time: the one that was replaced makes room.
+      'drop index device_of_enrollment',
+      `create unique index device_of_enrollment on device (enrollment_hash, kind)
+        where kind <> 'application' and status <> 'replaced'`,
+      `create table tally (
+        hour integer not null,
+        name text not null,
+        count integer not null,
+        primary key (hour, name)
+      ) strict, without rowid`,
+      `create table incident (
+        source text primary key,
+        message text not null,
+        first_at integer not null,
+        last_at integer not null,
+        count integer not null
+      ) strict, without rowid`,
     ],
   },
 ];

@@ -1,3 +1,4 @@
+import { formatTime32, type Time32, type Time64 } from '@chrysalis/ieee1609dot2';
 import {
   formatVersionedFileName,
   parseVersionedFileName,
@@ -6,6 +7,7 @@ import {
 } from '@chrysalis/scms';
 import type { Database, ObjectStore } from '@chrysalis/store';
 import type { RaSchema } from './schema.ts';
+import { readSetting, writeSetting } from './setting.ts';
 
 /** The files of an RA that carry a version of its own. */
 export type LocalFile = Extract<VersionedFile, { type: 'localPolicy' | 'localCertificateChains' }>;
@@ -24,10 +26,15 @@ const PLACES = {
 } as const;
 /** Versions are Uint16. */
 const LAST_VERSION = 0xffff;
+const HALF_DAY_SEC = 43_200;
+/** 64 steps in a half day: a database that is lost within it begins with another version when this time has passed. */
+const STEP_SEC = 675;
 
 /**
  * The newest version of each file. A version is counted before anything is made with it, and never given out again, so
- * that one name means one content whatever is interrupted: a device that holds the name is told 304.
+ * that one name means one content whatever is interrupted: a device that holds the name is told 304. Versions keep up
+ * with the clock, so that this holds too when the count is lost, or an old copy of it put back
+ * (docs/decisions/0017-versions-of-files.md).
  */
 export class VersionedFileStore {
   readonly #database: Database<RaSchema>;
@@ -40,34 +47,53 @@ export class VersionedFileStore {
 
   /** The newest version that was kept whole. */
   async newest(type: LocalFileType): Promise<NamedFile | undefined> {
-    let newest: LocalFile | undefined;
-    for await (const key of this.#objects.list(PLACES[type].prefix)) {
-      const file = fileOf(key, type);
-      if (file && (!newest || localVersionOf(file) > localVersionOf(newest))) newest = file;
-    }
+    const newest = await this.#newestFile(type);
     if (!newest) return undefined;
     const name = formatVersionedFileName(newest);
     const octets = await this.#objects.get(keyOf(type, name));
     return octets && { name, octets };
   }
 
-  /** A version that no file had, counted durably. @throws RangeError when there is none left */
-  nextVersion(type: LocalFileType): Promise<number> {
-    const { counter: name } = PLACES[type];
+  /**
+   * A version that no file had, counted durably: the next one, or that of the present half day when it is higher.
+   *
+   * @throws RangeError when there is none left
+   */
+  async nextVersion(type: LocalFileType, time: Time32): Promise<number> {
+    const { counter } = PLACES[type];
+    // The files may have outlived the database.
+    const kept = await this.#newestFile(type);
     return this.#database.transaction(async (query) => {
-      const row = await query
-        .selectFrom('setting')
-        .select('value')
-        .where('name', '=', name)
-        .executeTakeFirst();
-      const value = (row?.value ?? 0) + 1;
-      if (value > LAST_VERSION) throw new RangeError(`expected versions of ${name} to be left`);
-      await query
-        .insertInto('setting')
-        .values({ name, value })
-        .onConflict((conflict) => conflict.column('name').doUpdateSet({ value }))
-        .execute();
+      const counted = await readSetting(query, counter);
+      const last = Math.max(counted ?? 0, kept ? localVersionOf(kept) : 0);
+      const value = last === 0 ? firstVersion(time) : Math.max(last + 1, halfDay(time));
+      if (value > LAST_VERSION) throw new RangeError(`expected versions of ${counter} to be left`);
+      await writeSetting(query, counter, value);
       return value;
+    });
+  }
+
+  /**
+   * Remembers the GPF that the RA lives by from now on, durably.
+   *
+   * @throws ScmsDataError `policy` when it is older than one before: somebody shows an RA what the PG has replaced
+   */
+  noteGlobalPolicy(generationTime: Time64, gpfVersion: number): Promise<void> {
+    const made = Number(generationTime);
+    return this.#database.transaction(async (query) => {
+      const newest = (await readSetting(query, 'gpf_generation_time')) ?? 0;
+      const version = (await readSetting(query, 'gpf_version')) ?? 0;
+      // The time decides; the version only between files of one moment, so that a PG that lost its count can go on.
+      if (made < newest || (made === newest && gpfVersion < version)) {
+        const [expected, seen] = [`${version} of ${formatTime(newest)}`, formatTime(made)];
+        throw new ScmsDataError(
+          'policy',
+          `expected GPF version ${expected} or a later one, saw ${gpfVersion} of ${seen}`,
+        );
+      }
+      if (made === newest && gpfVersion === version) return;
+      await writeSetting(query, 'gpf_generation_time', made);
+      await writeSetting(query, 'gpf_version', gpfVersion);
     });
   }
 
@@ -82,6 +108,30 @@ export class VersionedFileStore {
     }
     return { name, octets };
   }
+
+  async #newestFile(type: LocalFileType): Promise<LocalFile | undefined> {
+    let newest: LocalFile | undefined;
+    for await (const key of this.#objects.list(PLACES[type].prefix)) {
+      const file = fileOf(key, type);
+      if (file && (!newest || localVersionOf(file) > localVersionOf(newest))) newest = file;
+    }
+    return newest;
+  }
+}
+
+/** Of microseconds since 2004: they stay exact until the year 2289. */
+function formatTime(microseconds: number): string {
+  return formatTime32(Math.floor(microseconds / 1_000_000));
+}
+
+/** The half days since 2004: they reach LAST_VERSION in 2093. */
+function halfDay(time: Time32): number {
+  return Math.floor(time / HALF_DAY_SEC);
+}
+
+/** Of a database that has counted none: apart from what another gave out in this half day, when it was lost since. */
+function firstVersion(time: Time32): number {
+  return halfDay(time) + Math.floor((time % HALF_DAY_SEC) / STEP_SEC);
 }
 
 function keyOf(type: LocalFileType, name: string): string {

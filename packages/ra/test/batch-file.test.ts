@@ -5,6 +5,13 @@ import { unzipSync } from 'fflate';
 
 import { fileKey, zipBatch, zipFile } from '../src/batch-file.ts';
 
+const HOUR = 3600;
+const TERMS = {
+  pseudonym: { lifetime_sec: 0, period_sec: 0 },
+  identification: { lifetime_sec: 721 * HOUR, period_sec: 720 * HOUR },
+  application: { lifetime_sec: 169 * HOUR, period_sec: 168 * HOUR },
+} as const;
+
 describe('the zip of a period', () => {
   const responses = Array.from({ length: 20 }, (_, j) => new Uint8Array(348).fill(j));
 
@@ -39,7 +46,7 @@ describe('the zip of a period', () => {
     const iPeriod = new IPeriodClock();
     const first_start = iPeriod.start(600) + 1;
     const key = (kind: 'pseudonym' | 'identification' | 'application', i: number) =>
-      fileKey({ kind, request_hash, first_start }, i, iPeriod);
+      fileKey({ kind, request_hash, first_start, ...TERMS[kind] }, i, iPeriod);
     assert.equal(key('pseudonym', 425), '425/01020304050607AB.zip');
     // 721 hours are four weeks, two days and an hour; the eleventh certificate begins 300 days later.
     assert.equal(key('identification', 0), '604/01020304050607AB_0.zip');
@@ -53,7 +60,7 @@ describe('the zip of one certificate', () => {
     const request_hash = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 0xab);
     const entries = (kind: 'identification' | 'application', i: number) =>
       Object.keys(
-        unzipSync(zipFile({ kind, request_hash, first_start: 0 }, i, [Uint8Array.of(9)])),
+        unzipSync(zipFile({ kind, request_hash, first_start: 0, ...TERMS[kind] }, i, [Uint8Array.of(9)])),
       );
     assert.deepEqual(entries('identification', 0x1b), ['01020304050607AB_1B']);
     assert.deepEqual(entries('application', 0), ['01020304050607AB']);

@@ -5,7 +5,7 @@ import type { Log } from '../src/options.ts';
 import { Refusal } from '../src/refusal.ts';
 
 const where = { method: 'GET', path: '/download/info' };
-const quiet: Log = { info() {}, warn() {}, error() {} };
+const quiet: Log = { debug() {}, info() {}, warn() {}, error() {} };
 const refusal = new Refusal('raInvalidURL', 'expected a name, saw "a\r\nSet-Cookie: \u00fc"');
 
 describe('the door', () => {

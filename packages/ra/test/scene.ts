@@ -150,12 +150,15 @@ export async function createScene(t: TestContext, changes: SceneOptions = {}): P
     database,
     objects: createMemoryObjectStore(),
     dropGraceMs: 0,
+    linkageCache: 4,
     policy: {
       certificatesPerPeriod: 3,
       weeksAhead: 1,
       shuffleThreshold: 1000,
       shuffleMaxAgeSec: 48 * 3600,
       shuffleInitial: 'immediate',
+      applicationPeriodSec: 168 * 3600,
+      applicationOverlapSec: 3600,
       ...policy,
     },
     iPeriod,
@@ -164,7 +167,7 @@ export async function createScene(t: TestContext, changes: SceneOptions = {}): P
     dialects: ['1.2.2', '1.2.4'],
     clock,
     random,
-    log: { info: () => {}, warn: write, error: write },
+    log: { debug: () => {}, info: () => {}, warn: write, error: write },
     ...rest,
   };
   t.after(async () => {

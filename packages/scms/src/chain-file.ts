@@ -7,6 +7,7 @@ import {
   type Certificate,
   encryptionPointOf,
   hashCertificate,
+  Ieee1609Dot2Error,
   TrustStore,
   type VerifiedCertificate,
 } from '@chrysalis/ieee1609dot2';
@@ -66,6 +67,8 @@ export interface AdoptedChainFile<Version> {
   readonly ma: VerifiedCertificate;
   readonly certs: readonly VerifiedCertificate[];
   readonly optionalCerts: readonly VerifiedCertificate[];
+  /** Those of `former` that verify and are not in the file. */
+  readonly former: readonly VerifiedCertificate[];
   /** As they came: who verifies an LCCF for itself may have the parts of the next one from here. */
   readonly store: CertificateStore;
 }
@@ -77,6 +80,11 @@ export interface AdoptOptions {
    * recorded, fielded LCCF carries a certIssuePermissions that its ICA could not have given.
    */
   readonly pinned?: readonly Certificate[];
+  /**
+   * Certificates that the owner has verified before. Those that still verify are trusted as well, so that a file which
+   * leaves one out, unsigned as it is, takes nothing away; the others are left out.
+   */
+  readonly former?: readonly Certificate[];
 }
 
 /**
@@ -118,7 +126,7 @@ function adopt<Version>(
   version: Version,
   store: CertificateStore,
   optional: readonly Certificate[],
-  { pinned = [] }: AdoptOptions,
+  { pinned = [], former = [] }: AdoptOptions,
 ): AdoptedChainFile<Version> {
   const all = [store.maCertificate, ...store.certs, ...optional];
   if (all.length > MAX_CERTIFICATES) {
@@ -132,12 +140,15 @@ function adopt<Version>(
   // The only use of this one: reports are encrypted to it.
   encryptionPointOf(ma);
   const verified = (certificate: Certificate) => trust.verify(certificate);
+  const inFile = new Set(all.map(hashOf));
+  const others = former.filter((certificate) => !inFile.has(hashOf(certificate)));
   return {
     version,
     trust,
     ma,
     certs: store.certs.map(verified),
     optionalCerts: optional.map(verified),
+    former: verifiable(trust, others),
     store,
   };
 }
@@ -154,6 +165,27 @@ function verifyAll(
   }
   // What is left has an issuer that is neither trusted nor in the file: this throws it.
   for (const certificate of waiting) trust.add(certificate);
+}
+
+/** Adds those that verify, issuers first. */
+function verifiable(
+  trust: TrustStore,
+  certificates: readonly Certificate[],
+): readonly VerifiedCertificate[] {
+  const found: VerifiedCertificate[] = [];
+  let waiting = certificates;
+  for (let round = 0; round < MAX_ROUNDS && waiting.length > 0; round++) {
+    waiting = waiting.filter((certificate) => {
+      try {
+        if (!addIfIssued(trust, certificate, new Set())) return true;
+        found.push(trust.verify(certificate));
+      } catch (error) {
+        if (!(error instanceof Ieee1609Dot2Error)) throw error;
+      }
+      return false;
+    });
+  }
+  return found;
 }
 
 /** False when the issuer is not there yet. */

@@ -3,7 +3,12 @@
  * before (`crl-file.ts`).
  */
 import { equalConstantTime } from '@chrysalis/crypto';
-import { hashedId10, type Time32, type VerifiedCertificate } from '@chrysalis/ieee1609dot2';
+import {
+  formatTime32,
+  hashedId10,
+  type Time32,
+  type VerifiedCertificate,
+} from '@chrysalis/ieee1609dot2';
 import type { VerifiedCrl } from './crl-file.ts';
 import { ScmsDataError } from './error.ts';
 import { LinkedRevocations } from './linked-revocations.ts';
@@ -71,6 +76,45 @@ export class RevocationList {
         member.issuer === undefined ||
         this.#about(member).some(({ crl }) => time < crl.contents.nextCrl + toleranceSec),
     );
+  }
+
+  /**
+   * Makes sure that these lists may take the place of others: each series and authority of those is here, and from no
+   * earlier. CRLs travel side by side, unsigned as a whole, so that one could be left out.
+   *
+   * @throws ScmsDataError `unexpected-message`
+   */
+  expectReplaces(others: RevocationList): void {
+    const issued = this.#latest('issueDate');
+    for (const [of, before] of others.#latest('issueDate')) {
+      const now = issued.get(of);
+      if (now !== undefined && now >= before) continue;
+      throw new ScmsDataError(
+        'unexpected-message',
+        `expected a CRL of series ${of.split(' ', 1)[0]} from ${formatTime32(before)} or later, saw ` +
+          (now === undefined ? 'none' : formatTime32(now)),
+      );
+    }
+  }
+
+  /**
+   * When the first of the series that are held should have been replaced: of each series and authority the latest
+   * nextCrl, of these the earliest. Undefined without any list.
+   */
+  get nextDue(): Time32 | undefined {
+    const due = [...this.#latest('nextCrl').values()];
+    return due.length === 0 ? undefined : Math.min(...due);
+  }
+
+  /** The latest of a time, by series and authority. */
+  #latest(which: 'issueDate' | 'nextCrl'): Map<string, Time32> {
+    const latest = new Map<string, Time32>();
+    for (const { crl } of this.#crls) {
+      const { crlSeries, crlCraca, [which]: time } = crl.contents;
+      const of = `${crlSeries} ${hexOf(crlCraca)}`;
+      latest.set(of, Math.max(latest.get(of) ?? 0, time));
+    }
+    return latest;
   }
 
   /** The lists that a certificate would stand on: of its series and its authority, named by three octets. */

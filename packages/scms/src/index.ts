@@ -1,5 +1,10 @@
 /** The CAMP SCMS on top of IEEE 1609.2: PDUs, envelopes, names, clocks, and the ports of the authorities. */
 export {
+  AUTHORITY_SERVICES,
+  type AuthorityService,
+  type AuthorityServiceName,
+} from './authority-service.ts';
+export {
   type AdoptedChainFile,
   type AdoptOptions,
   adoptGlobalChainFile,
@@ -63,7 +68,9 @@ export {
   changeFrom,
   constantSeries,
   DEFAULT_GLOBAL_POLICY,
+  exactDuration,
   expectCustomPolicy,
+  expectIPeriod,
   expectUsablePolicy,
   nextPolicyChange,
   type PolicyData,
@@ -78,6 +85,7 @@ export {
   customPolicy,
   type GlobalPolicyParts,
   type LocalPolicyParts,
+  localPolicyGenerationTime,
   type OpenPolicyOptions,
   openCustomPolicy,
   openGlobalPolicyFile,

@@ -14,8 +14,11 @@
  */
 import { capture, encode } from '@chrysalis/coer';
 import {
+  Ieee1609Dot2Data,
   Ieee1609Dot2Error,
+  signedPayload,
   type Time32,
+  type Time64,
   type TrustStore,
   type VerifiedCertificate,
 } from '@chrysalis/ieee1609dot2';
@@ -66,6 +69,8 @@ export interface VerifiedGlobalPolicy {
   /** Undefined when the policyID is not made as ours are. */
   readonly gpfVersion: number | undefined;
   readonly policyID: Uint8Array;
+  /** When the PG made it, signed: of two files the later one counts. */
+  readonly generationTime: Time64;
   readonly policy: GlobalPolicyData;
   readonly pg: VerifiedCertificate;
 }
@@ -84,11 +89,11 @@ export function openGlobalPolicyFile(
   const { files, signer: pg } = openFile(octets, trust);
   expectRole(pg, 'pg', time);
   if (files.type !== 'globalPolicyFile') throw unexpectedFile('globalPolicyFile', files);
-  const { policyID, policy } = activePolicy(files.value, time);
+  const { policyID, generationTime, policy } = activePolicy(files.value, time);
   if (policy.type !== 'global') throw unexpectedPolicy('global', policy);
   expectUsablePolicy({ global: policy.value });
   const [gpfVersion] = versionsOf(policyID, 1);
-  return { gpfVersion, policyID, policy: policy.value, pg };
+  return { gpfVersion, policyID, generationTime, policy: policy.value, pg };
 }
 
 /** What a PG countersigns for an RA. */
@@ -132,6 +137,8 @@ export function composeLocalPolicyFile(parts: LocalPolicyParts, ra: ComponentSig
 export interface VerifiedLocalPolicy {
   /** Undefined when the policyID is not made as ours are. */
   readonly versions: { readonly gpfVersion: number; readonly lpfVersion: number } | undefined;
+  /** When the RA made it, signed: of two files the later one counts. */
+  readonly generationTime: Time64;
   /** For `policyAt`. */
   readonly policy: Required<PolicyData>;
   readonly ra: VerifiedCertificate;
@@ -166,7 +173,7 @@ export function openLocalPolicyFile(
     if (Buffer.compare(signer.hash, ra.hash) === 0) return;
     throw new ScmsDataError('wrong-signer', 'expected the local part signed by the same RA');
   });
-  const { policyID, policy: local } = activePolicy(localParameters, time);
+  const { policyID, generationTime, policy: local } = activePolicy(localParameters, time);
   if (custom.type !== 'custom') throw unexpectedPolicy('custom', custom);
   if (local.type !== 'local') throw unexpectedPolicy('local', local);
   const policy = { global: custom.value.globalPolicy, local: local.value };
@@ -174,7 +181,22 @@ export function openLocalPolicyFile(
   const [gpfVersion, lpfVersion] = versionsOf(policyID, 2);
   const versions =
     gpfVersion === undefined || lpfVersion === undefined ? undefined : { gpfVersion, lpfVersion };
-  return { versions, policy, ra, pg };
+  return { versions, generationTime, policy, ra, pg };
+}
+
+/**
+ * When a SignedLocalPolicyFile says that it was made, without verifying anything: for the owner of a file that was
+ * verified once and may not be any more.
+ *
+ * @throws ScmsDataError `malformed`, `not-signed`, `unexpected-message`
+ */
+export function localPolicyGenerationTime(octets: Uint8Array): Time64 {
+  const { content } = decodeMessage(Ieee1609Dot2Data, octets, 'Ieee1609Dot2Data');
+  const payload = content.type === 'signedData' ? signedPayload(content.value) : undefined;
+  if (payload === undefined) throw new ScmsDataError('not-signed', 'expected a signed policy file');
+  const files = policyFilesIn(payload);
+  if (files.type !== 'localPolicyFile') throw unexpectedFile('localPolicyFile', files);
+  return files.value.localParameters.tbsData.value.generationTime;
 }
 
 /**
@@ -234,8 +256,12 @@ function signFile(files: PolicyFiles, signer: ComponentSigner, generationTime: T
 function openFile(octets: Uint8Array, trust: TrustStore) {
   // A policy is kept for long, and what is decoded are views of the input.
   const { payload, signer } = openSignedMessage(Uint8Array.from(octets), trust);
+  return { files: policyFilesIn(payload), signer };
+}
+
+function policyFilesIn(payload: Uint8Array): PolicyFiles {
   const { content } = decodeMessage(ScmsFile, payload, 'ScmsFile');
-  if (content.type === 'policy') return { files: content.value, signer };
+  if (content.type === 'policy') return content.value;
   throw new ScmsDataError('unexpected-message', `expected a policy file, saw ${content.type}`);
 }
 

@@ -139,6 +139,20 @@ export function valueAt<T>(series: TemporalSeries<T>, time: Time32): T {
   return latest.value;
 }
 
+/** Hours first, as in CAMP's profiles. */
+const DURATION_UNITS = ['hours', 'minutes', 'seconds', 'sixtyHours', 'years'] as const;
+/** Duration counts its unit in a Uint16. */
+const MAX_DURATION = 0xffff;
+
+/** A number of seconds as a certificate states it; undefined when no unit has it whole. */
+export function exactDuration(seconds: number): Duration | undefined {
+  for (const type of DURATION_UNITS) {
+    const value = seconds / durationSeconds({ type, value: 1 });
+    if (Number.isInteger(value) && value > 0 && value <= MAX_DURATION) return { type, value };
+  }
+  return undefined;
+}
+
 /** The first second after `time` at which some value changes; undefined when none does. */
 export function nextPolicyChange(data: PolicyData, time: Time32): Time32 | undefined {
   return changesOf(data).find((change) => change > time);
@@ -173,6 +187,11 @@ function expectUsable(values: PolicyValues): void {
   if (overlap >= validity) {
     throw policyError('rseApplicationCertOverlap', `below ${validity} s`, `${overlap} s`);
   }
+  const isWhole = Number.isInteger(validity) && Number.isInteger(overlap);
+  if (!isWhole || exactDuration(validity + overlap) === undefined) {
+    const expected = 'whole seconds that one Duration can state together with the overlap';
+    throw policyError('rseApplicationCertValidity', expected, `${validity} s and ${overlap} s`);
+  }
   const minima: readonly [keyof PolicyValues, number][] = [
     ['minCertsPerIPeriod', 1],
     ['certsPerIPeriod', values.minCertsPerIPeriod],
@@ -185,6 +204,24 @@ function expectUsable(values: PolicyValues): void {
     if (typeof value === 'number' && value < least) {
       throw policyError(name, `${least} or more`, value);
     }
+  }
+}
+
+/**
+ * Makes sure that a policy has i-periods of one length, from a time on for ever: an i-value names a period, and would
+ * name another one under another length.
+ *
+ * @throws ScmsDataError `policy` with both lengths
+ */
+export function expectIPeriod(data: PolicyData, lengthSec: number, time: Time32): void {
+  for (const at of [time, ...changesOf(data).filter((change) => change > time)]) {
+    const { iPeriodSec } = policyAt(data, at);
+    if (iPeriodSec === lengthSec) continue;
+    throw policyError(
+      'iPeriod',
+      `${lengthSec} s, by which i-values are counted`,
+      `${iPeriodSec} s`,
+    );
   }
 }
 

@@ -76,7 +76,7 @@ export const RA_EE_ERROR_EXPLANATIONS: Readonly<Record<RaEeErrorName, RaEeErrorE
     next: 'correct the message: repeating it changes nothing',
   },
   raMoreThanAllowedTries: {
-    when: 'more misbehavior reports arrive, or wait for the MA, than the RA takes',
+    when: 'an enrollment certificate failed too often at this service within the hour, as configured; or more misbehavior reports arrive, or wait for the MA, than the RA takes',
     next: BACK_OFF,
   },
   raInvalidURL: {

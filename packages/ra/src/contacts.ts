@@ -1,0 +1,86 @@
+import type { Time32 } from '@chrysalis/ieee1609dot2';
+import { change } from './bulk.ts';
+import type { KnownDevice } from './device-registry.ts';
+import type { RaOptions } from './options.ts';
+import { SEEN_GRAIN_SEC } from './schema.ts';
+
+/** How long a contact may wait to be noted: many share a commit. */
+const FLUSH_MS = 10_000;
+
+interface Contact {
+  readonly seenAt: Time32;
+  readonly fetchedThrough: number;
+}
+
+/**
+ * When devices were last heard of, and what they have fetched. Noted behind the answer, so that no download waits for a
+ * commit: a kill loses some seconds of it, and the next contact makes up for them.
+ */
+export class Contacts {
+  readonly #options: Pick<RaOptions, 'database' | 'log'>;
+  readonly #wakePipeline: () => void;
+  #pending = new Map<number, Contact>();
+  #timer: NodeJS.Timeout | undefined;
+  #flushing: Promise<void> = Promise.resolve();
+
+  constructor(options: Pick<RaOptions, 'database' | 'log'>, wakePipeline: () => void) {
+    this.#options = options;
+    this.#wakePipeline = wakePipeline;
+  }
+
+  /** A device has spoken. One that had paused is active again when the promise resolves. */
+  async seen(device: KnownDevice, now: Time32): Promise<void> {
+    if (device.status === 'paused') {
+      this.#note(device.id, { seenAt: now, fetchedThrough: -1 });
+      await this.flush();
+      this.#wakePipeline();
+    } else if (now - device.last_seen >= SEEN_GRAIN_SEC) {
+      this.#note(device.id, { seenAt: now, fetchedThrough: -1 });
+    }
+  }
+
+  /** A device was given file number i. */
+  fetched(device: KnownDevice, i: number, now: Time32): void {
+    if (i > device.fetched_through) this.#note(device.id, { seenAt: now, fetchedThrough: i });
+  }
+
+  /** Writes what was noted. Never rejects. */
+  flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const pending = this.#pending;
+    this.#pending = new Map();
+    if (pending.size > 0) this.#flushing = this.#flushing.then(() => this.#write(pending));
+    return this.#flushing;
+  }
+
+  #note(id: number, { seenAt, fetchedThrough }: Contact): void {
+    const before = this.#pending.get(id);
+    this.#pending.set(id, {
+      seenAt: Math.max(seenAt, before?.seenAt ?? 0),
+      fetchedThrough: Math.max(fetchedThrough, before?.fetchedThrough ?? -1),
+    });
+    this.#timer ??= setTimeout(() => void this.flush(), FLUSH_MS).unref();
+  }
+
+  async #write(contacts: ReadonlyMap<number, Contact>): Promise<void> {
+    const { database, log } = this.#options;
+    try {
+      await database.transaction(async (query) => {
+        for (const [id, { seenAt, fetchedThrough }] of contacts) {
+          await change(
+            query,
+            `update device set
+                last_seen = max(last_seen, ?),
+                fetched_through = max(fetched_through, ?),
+                status = case status when 'paused' then 'active' else status end
+              where id = ?`,
+            [seenAt, fetchedThrough, id],
+          );
+        }
+      });
+    } catch (error) {
+      log.error({ err: error, contacts: contacts.size }, 'contacts of devices not noted');
+    }
+  }
+}

@@ -1,0 +1,97 @@
+import type { Time32 } from '@chrysalis/ieee1609dot2';
+import { AuthorityUnavailableError, timeOf } from '@chrysalis/scms';
+import { backOffSec, Outage } from './back-off.ts';
+import { RETRY_LAST_SEC } from './device-progress.ts';
+import type { OperatorsView } from './operators-view.ts';
+import type { RaOptions } from './options.ts';
+import { checkReply } from './pca-conversation.ts';
+import type { DueRequest, Outcome, PcaRequests } from './pca-requests.ts';
+
+/** Requests at the PCA at a time, at first and at most: it doubles as long as all goes well. */
+const FIRST_WINDOW = 8;
+const WIDEST_WINDOW = 128;
+
+/** Sends what the shuffle let go to the PCA, in its order, and records what comes back. */
+export class PcaDispatch {
+  readonly #options: RaOptions;
+  readonly #requests: PcaRequests;
+  readonly #view: OperatorsView;
+  readonly #outage = new Outage();
+  #window = FIRST_WINDOW;
+
+  constructor(options: RaOptions, requests: PcaRequests, view: OperatorsView) {
+    this.#options = options;
+    this.#requests = requests;
+    this.#view = view;
+  }
+
+  /** Time before which the PCA is not asked. */
+  pausedUntil(now: Time32): Time32 | undefined {
+    return this.#outage.pausedUntil(now);
+  }
+
+  /** Sends a window of requests and waits for all of them; false when none is due. */
+  async step(now: Time32): Promise<boolean> {
+    if (this.#outage.pausedUntil(now) !== undefined) return false;
+    const { iPeriod, clock } = this.#options;
+    const due = await this.#requests.due(now, iPeriod.at(now), this.#window);
+    if (due.length === 0) return false;
+    const results = await Promise.all(
+      due.map(async (request) => ({ request, outcome: await this.#send(request) })),
+    );
+    await this.#requests.record(results);
+    this.#explain(results);
+    const silent = results.filter(({ outcome }) => outcome.type === 'silent');
+    if (silent.length === results.length) {
+      this.#window = 1;
+      this.#outage.failed(timeOf(clock));
+    } else {
+      this.#window = Math.min(WIDEST_WINDOW, Math.max(FIRST_WINDOW, 2 * this.#window));
+      this.#outage.succeeded();
+    }
+    const failed = results.find(({ outcome }) => outcome.type !== 'answered');
+    if (failed) await this.#view.incident('pca', errorOf(failed.outcome));
+    else await this.#view.over('pca');
+    return true;
+  }
+
+  async #send({ octets, attempts }: DueRequest): Promise<Outcome> {
+    const { pca, clock } = this.#options;
+    const retryAt = () => timeOf(clock) + backOffSec(attempts, RETRY_LAST_SEC);
+    let reply: Uint8Array;
+    try {
+      reply = await pca.port.requestCertificate(octets);
+    } catch (error) {
+      return { type: 'silent', retryAt: retryAt(), error };
+    }
+    try {
+      return { type: 'answered', octets: checkReply(reply, octets, this.#options) };
+    } catch (error) {
+      return { type: 'refused', retryAt: retryAt(), error };
+    }
+  }
+
+  /** One line for all that a PCA which is down did not answer; one for each that it refused. */
+  #explain(results: readonly { request: DueRequest; outcome: Outcome }[]): void {
+    const { log } = this.#options;
+    const silent = results.filter(({ outcome }) => outcome.type === 'silent');
+    const [first] = silent;
+    if (first) {
+      const error = errorOf(first.outcome);
+      const fields = { err: error, requests: silent.length };
+      // What is not the PCA's silence is a bug of the port.
+      if (error instanceof AuthorityUnavailableError) log.warn(fields, 'no answer from the PCA');
+      else log.error(fields, 'no answer from the PCA');
+    }
+    for (const { request, outcome } of results) {
+      if (outcome.type !== 'refused') continue;
+      const { deviceId, attempts } = request;
+      const fields = { err: outcome.error, deviceId, attempts: attempts + 1 };
+      log.warn(fields, 'no certificate from the PCA');
+    }
+  }
+}
+
+function errorOf(outcome: Outcome): unknown {
+  return outcome.type === 'answered' ? undefined : outcome.error;
+}

@@ -1,0 +1,313 @@
+/** Requests to the PCA as rows: put in, shuffled, sent, answered. */
+import type { Random } from '@chrysalis/crypto';
+import type { Time32 } from '@chrysalis/ieee1609dot2';
+import type { Database } from '@chrysalis/store';
+import { CompiledQuery, type Transaction } from 'kysely';
+import { change, insertRows } from './bulk.ts';
+import type { Device } from './device-registry.ts';
+import type { ComposedRequest } from './expand.ts';
+import type { RaSchema } from './schema.ts';
+
+/** Octets of a request's hash by which its certificate is found again: two requests never share as many. */
+const INDEX_OCTETS = 16;
+/** Requests of this epoch skip the shuffle. */
+const RELEASED_EPOCH = 0;
+/** Steps after which what waits is counted anew: other processes put in and take out as well. */
+const RECOUNT_AFTER = 100;
+
+/** The requests of one file. */
+export interface ComposedFile {
+  readonly device: Device;
+  readonly i: number;
+  /** The i-period with which they are over. */
+  readonly period: number;
+  readonly requests: readonly ComposedRequest[];
+  /** Whether they skip the shuffle. */
+  readonly isReleased: boolean;
+}
+
+/** A request that is due. */
+export interface DueRequest {
+  readonly epoch: number;
+  readonly key: number;
+  readonly octets: Uint8Array;
+  readonly deviceId: number;
+  readonly i: number;
+  readonly j: number;
+  readonly attempts: number;
+  /** Of its device. */
+  readonly failures: number;
+}
+
+/** What came of sending it. */
+export type Outcome =
+  /** The checked SignedEncryptedCertificateResponse. */
+  | { readonly type: 'answered'; readonly octets: Uint8Array }
+  /** The PCA answered, but not with a certificate. */
+  | { readonly type: 'refused'; readonly retryAt: Time32; readonly error: unknown }
+  /** The PCA did not answer. */
+  | { readonly type: 'silent'; readonly retryAt: Time32; readonly error: unknown };
+
+const DUE_COLUMNS = [
+  'pca_request.epoch',
+  'pca_request.key',
+  'pca_request.octets',
+  'pca_request.device_id as deviceId',
+  'pca_request.i',
+  'pca_request.j',
+  'pca_request.attempts',
+  'device.failures',
+] as const;
+
+/**
+ * Each method that writes is one transaction, and looks in it whether the step is still to be done: another process may
+ * share the database, and have been faster.
+ */
+export class PcaRequests {
+  readonly #database: Database<RaSchema>;
+  readonly #random: Random;
+  #waiting: number | undefined;
+  #steps = 0;
+
+  constructor(database: Database<RaSchema>, random: Random) {
+    this.#database = database;
+    this.#random = random;
+  }
+
+  /**
+   * Puts the requests of files into the shuffle, indexes them for revocation, and drops what they were made from. A file
+   * whose device has moved on meanwhile is left out.
+   */
+  async add(files: readonly ComposedFile[], now: Time32): Promise<void> {
+    await this.#database.transaction(async (query) => {
+      const taken: ComposedFile[] = [];
+      for (const file of files) if (await moveOn(query, file)) taken.push(file);
+      if (taken.length === 0) return;
+      const pooled = taken.filter(({ isReleased }) => !isReleased);
+      const filling = pooled.length > 0 ? await this.#fill(query, pooled, now) : RELEASED_EPOCH;
+      await insertRows(
+        query,
+        'batch (device_id, i, period, missing)',
+        taken.map(({ device, i, period, requests }) => [device.id, i, period, requests.length]),
+      );
+      const rows = taken.flatMap(({ device, i, period, requests, isReleased }) =>
+        requests.map(({ j, octets }) => [
+          isReleased ? RELEASED_EPOCH : filling,
+          this.#randomKey(),
+          device.id,
+          i,
+          j,
+          period,
+          octets,
+          now,
+          0,
+          now,
+        ]),
+      );
+      // In the order of the table: neighbours share a page.
+      rows.sort((a, b) => Number(a[1]) - Number(b[1]));
+      await insertRows(
+        query,
+        'pca_request (epoch, key, device_id, i, j, period, octets, created_at, attempts, next_attempt_at)',
+        rows,
+      );
+      await addToIndex(query, taken);
+      this.#waiting = this.#waiting === undefined ? undefined : this.#waiting + rows.length;
+    });
+  }
+
+  /** Lets the shuffle go when enough requests are in it, or one has waited long enough; how many they were. */
+  async open(threshold: number, oldestBefore: Time32): Promise<number> {
+    const filling = await this.filling();
+    if (filling === undefined || filling.size === 0) return 0;
+    if (filling.size < threshold && filling.oldest_at > oldestBefore) return 0;
+    return this.#database.transaction(async (query) => {
+      const left = await change(query, 'delete from shuffle where epoch = ?', [filling.epoch]);
+      if (left === 0) return 0;
+      await insertRows(query, 'shuffle (epoch, size, oldest_at)', [[filling.epoch + 1, 0, 0]]);
+      return filling.size;
+    });
+  }
+
+  /** The epoch that is filling up. */
+  filling(): Promise<{ epoch: number; size: number; oldest_at: Time32 } | undefined> {
+    return this.#database.query.selectFrom('shuffle').selectAll().executeTakeFirst();
+  }
+
+  /**
+   * Requests to send, in the order of the shuffle; repetitions that are due take up to half of the places. None of a
+   * period before `firstI`, which is over.
+   */
+  async due(now: Time32, firstI: number, limit: number): Promise<readonly DueRequest[]> {
+    const repeated = await this.#sendable(firstI)
+      .where('attempts', '>', 0)
+      .where('next_attempt_at', '<=', now)
+      .orderBy('next_attempt_at')
+      .limit(Math.ceil(limit / 2))
+      .execute();
+    if (repeated.length >= limit) return repeated;
+    const filling = await this.filling();
+    const fresh = await this.#sendable(firstI)
+      .where('attempts', '=', 0)
+      .where('epoch', '<', filling?.epoch ?? RELEASED_EPOCH + 1)
+      .orderBy('epoch')
+      .orderBy('key')
+      .limit(limit - repeated.length)
+      .execute();
+    return [...repeated, ...fresh];
+  }
+
+  #sendable(firstI: number) {
+    return this.#database.query
+      .selectFrom('pca_request')
+      .innerJoin('device', 'device.id', 'pca_request.device_id')
+      .select(DUE_COLUMNS)
+      .where('period', '>=', firstI)
+      .where('blocked', '=', 0);
+  }
+
+  /** Records what came of a number of requests, and files the answers with their batches. */
+  async record(
+    results: readonly { readonly request: DueRequest; readonly outcome: Outcome }[],
+  ): Promise<number> {
+    return this.#database.transaction(async (query) => {
+      const answers: (readonly [number, number, number, Uint8Array])[] = [];
+      for (const { request, outcome } of results) {
+        if (outcome.type !== 'answered') {
+          await postpone(query, request, outcome);
+        } else if (await take(query, request)) {
+          answers.push([request.deviceId, request.i, request.j, outcome.octets]);
+        }
+        if (outcome.type === 'answered' && request.failures > 0) {
+          await change(query, 'update device set failures = 0, retry_at = 0 where id = ?', [
+            request.deviceId,
+          ]);
+        }
+      }
+      await insertRows(query, 'response (device_id, i, j, octets)', answers);
+      const byBatch = Map.groupBy(answers, ([deviceId, i]) => `${deviceId} ${i}`);
+      for (const batch of byBatch.values()) {
+        const [deviceId, i] = batch[0] as (typeof answers)[number];
+        const missing = 'update batch set missing = missing - ? where device_id = ? and i = ?';
+        await change(query, missing, [batch.length, deviceId, i]);
+      }
+      const sentFirst = results.filter(({ request }) => request.attempts === 0).length;
+      if (this.#waiting !== undefined) this.#waiting -= sentFirst;
+      return answers.length;
+    });
+  }
+
+  /** When the next repetition falls due after `now`; undefined when nothing waits for one. */
+  async nextAttempt(now: Time32): Promise<Time32 | undefined> {
+    const row = await this.#database.query
+      .selectFrom('pca_request')
+      .select(({ fn }) => fn.min('next_attempt_at').as('at'))
+      .where('attempts', '>', 0)
+      .where('next_attempt_at', '>', now)
+      .executeTakeFirst();
+    return row?.at ?? undefined;
+  }
+
+  /**
+   * Requests that were not sent yet, give or take what other processes do. Those that the PCA refuses do not count: they
+   * would stop the others for good.
+   */
+  async countWaiting(): Promise<number> {
+    if (this.#waiting === undefined || ++this.#steps % RECOUNT_AFTER === 0) {
+      const { count } = await this.#database.query
+        .selectFrom('pca_request')
+        .select(({ fn }) => fn.countAll<number>().as('count'))
+        .where('attempts', '=', 0)
+        .executeTakeFirstOrThrow();
+      this.#waiting = count;
+    }
+    return this.#waiting;
+  }
+
+  /** Adds to the epoch that is filling up; which one that is. */
+  async #fill(
+    query: Transaction<RaSchema>,
+    pooled: readonly ComposedFile[],
+    now: Time32,
+  ): Promise<number> {
+    const count = pooled.reduce((sum, { requests }) => sum + requests.length, 0);
+    const row = await query.selectFrom('shuffle').selectAll().executeTakeFirst();
+    const epoch = row?.epoch ?? RELEASED_EPOCH + 1;
+    const oldest = row === undefined || row.size === 0 ? now : row.oldest_at;
+    await change(
+      query,
+      `insert into shuffle (epoch, size, oldest_at) values (?, ?, ?)
+        on conflict (epoch) do update set size = size + excluded.size, oldest_at = excluded.oldest_at`,
+      [epoch, count, oldest],
+    );
+    return epoch;
+  }
+
+  /** 48 random bits. Two alike in one epoch are refused by the table, and the step is done again with others. */
+  #randomKey(): number {
+    return this.#random(6).reduce((key, octet) => key * 256 + octet, 0);
+  }
+}
+
+/** The device has what it takes to make this file; false when another process has made it. */
+async function moveOn(query: Transaction<RaSchema>, { device, i }: ComposedFile): Promise<boolean> {
+  // Periods that were over before they could be made are passed over for good.
+  const isSkip = i > device.expanded_through + 1;
+  const changed = await change(
+    query,
+    `update device set expanded_through = ?, filed_through = max(filed_through, ?)
+      where id = ? and expanded_through = ? and status <> 'replaced'`,
+    [i, isSkip ? i - 1 : device.filed_through, device.id, device.expanded_through],
+  );
+  if (changed === 0) return false;
+  await change(query, 'delete from linkage where device_id = ? and i_max <= ?', [device.id, i]);
+  return true;
+}
+
+/** One index for each period, so that it is dropped whole. */
+async function addToIndex(
+  query: Transaction<RaSchema>,
+  files: readonly ComposedFile[],
+): Promise<void> {
+  for (const [period, ofPeriod] of Map.groupBy(files, (file) => file.period)) {
+    await query.executeQuery(CompiledQuery.raw(createIndexTable(period)));
+    const rows = ofPeriod.flatMap(({ device, requests }) =>
+      requests.map(({ hpcr }) => [hpcr.subarray(0, INDEX_OCTETS), device.id] as const),
+    );
+    await insertRows(query, `${indexTable(period)} (hpcr, device_id)`, rows);
+  }
+}
+
+/** Takes a request that was answered; false when somebody else has. */
+async function take(query: Transaction<RaSchema>, { epoch, key }: DueRequest): Promise<boolean> {
+  const taken = 'delete from pca_request where epoch = ? and key = ?';
+  return (await change(query, taken, [epoch, key])) > 0;
+}
+
+/** The request is repeated; one that the PCA refuses keeps anything more from being begun for its device. */
+async function postpone(
+  query: Transaction<RaSchema>,
+  { epoch, key, deviceId, attempts }: DueRequest,
+  { type, retryAt }: Outcome & { readonly retryAt: Time32 },
+): Promise<void> {
+  await change(
+    query,
+    'update pca_request set attempts = attempts + 1, next_attempt_at = ? where epoch = ? and key = ?',
+    [retryAt, epoch, key],
+  );
+  if (type !== 'refused') return;
+  await change(
+    query,
+    'update device set failures = max(failures, ?), retry_at = max(retry_at, ?) where id = ?',
+    [attempts + 1, retryAt, deviceId],
+  );
+}
+
+/** `i` is an integer of ours, never a string of somebody else's. */
+export function indexTable(i: number): string {
+  return `hpcr_${Math.trunc(i)}`;
+}
+
+function createIndexTable(i: number): string {
+  return `create table if not exists ${indexTable(i)} (hpcr blob primary key, device_id integer not null) strict, without rowid`;
+}

@@ -1,0 +1,148 @@
+/**
+ * `npm run test:fleet`: ten thousand virtual devices at an RA with test authorities, four weeks of certificates each, all
+ * of them checked; then four weeks pass, the RA starts again, the devices fetch the next four, and all is checked once
+ * more.
+ *
+ * Parameters: CHRYSALIS_FLEET_DEVICES (10000), CHRYSALIS_FLEET_WEEKS (4), CHRYSALIS_FLEET_RATE (20 devices a second),
+ * CHRYSALIS_FLEET_WORKERS (2 threads of the checker), CHRYSALIS_FLEET_DIR (a new directory, kept; without it a temporary one).
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { CheckReport, SimulationReport } from '@chrysalis/fleet';
+
+const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
+const WEEK_SEC = 604_800;
+
+export interface FleetRun {
+  /** New, or empty. */
+  readonly directory: string;
+  readonly devices: number;
+  readonly weeks: number;
+  readonly rate: number;
+  readonly pollSec: number;
+  readonly workers: number;
+  /** Where progress goes. */
+  readonly stderr: 'inherit' | 'ignore';
+  readonly say?: (text: string) => void;
+}
+
+export interface FleetStage {
+  readonly load: SimulationReport;
+  readonly check: CheckReport;
+}
+
+/** Both stages: the first supply, and the one after as many weeks. @throws Error when a command fails */
+export async function runFleet(run: FleetRun): Promise<readonly [FleetStage, FleetStage]> {
+  const state = join(run.directory, 'state');
+  const init = ['--dir', state, 'init', '--port', '0', '--weeks-ahead', String(run.weeks)];
+  await command(init, run, 0);
+  await openShuffleAtOnce(join(state, 'chrysalis.toml'));
+  const first = await stage(run, state, 0);
+  run.say?.(`${run.weeks} weeks pass`);
+  return [first, await stage(run, state, run.weeks * WEEK_SEC)];
+}
+
+/** The last requests of a fleet would otherwise wait for two days until the shuffle opens by age. */
+async function openShuffleAtOnce(file: string): Promise<void> {
+  const text = await readFile(file, 'utf8');
+  const changed = text.replace(/^# threshold = \d+$/m, 'threshold = 1');
+  if (changed === text) throw new Error(`expected a threshold of the shuffle in ${file}`);
+  await writeFile(file, changed);
+}
+
+async function stage(run: FleetRun, state: string, offsetSec: number): Promise<FleetStage> {
+  const { devices, weeks, rate, pollSec, workers, say } = run;
+  const server = await startServer(run, state, offsetSec);
+  try {
+    const common = ['--dir', state, '--json', 'simulate', '--ra', server.url];
+    common.push('--fleet', join(run.directory, 'fleet'));
+    common.push('--devices', String(devices), '--weeks', String(weeks));
+    const pace = ['--rate', String(rate), '--poll-sec', String(pollSec)];
+    const load: SimulationReport = JSON.parse(await command([...common, ...pace], run, offsetSec));
+    say?.(`load: ${JSON.stringify(load, undefined, 2)}`);
+    const check: CheckReport = JSON.parse(
+      await command([...common, '--check', '--workers', String(workers)], run, offsetSec),
+    );
+    say?.(`check: ${JSON.stringify(check, undefined, 2)}`);
+    return { load, check };
+  } finally {
+    await server.stop();
+  }
+}
+
+function start(argv: readonly string[], { stderr }: FleetRun, offsetSec: number): ChildProcess {
+  return spawn(process.execPath, [BIN, ...argv], {
+    stdio: ['ignore', 'pipe', stderr],
+    env: { ...process.env, CHRYSALIS_TEST_CLOCK_OFFSET_SEC: String(offsetSec) },
+  });
+}
+
+/** Its standard output. A check that finds something ends with status 1, and its report is the result. */
+async function command(argv: readonly string[], run: FleetRun, offsetSec: number): Promise<string> {
+  const child = start(argv, run, offsetSec);
+  let output = '';
+  child.stdout?.on('data', (chunk) => {
+    output += chunk;
+  });
+  const status = await new Promise<number | null>((done) => child.once('close', done));
+  if (status === 0 || (status === 1 && output !== '')) return output;
+  throw new Error(`expected chrysalis ${argv.join(' ')} to end well, saw status ${status}`);
+}
+
+async function startServer(
+  run: FleetRun,
+  state: string,
+  offsetSec: number,
+): Promise<{ url: string; stop(): Promise<void> }> {
+  const argv = ['--dir', state, '--json', 'serve', '--log-level', 'warn'];
+  const child = start(argv, run, offsetSec);
+  const gone = new Promise<void>((done) => child.once('exit', () => done()));
+  const url = await new Promise<string>((ready, fail) => {
+    child.stdout?.once('data', (line) => ready(JSON.parse(String(line)).url as string));
+    void gone.then(() => fail(new Error('expected the RA to start, saw it end')));
+  });
+  return {
+    url,
+    async stop() {
+      child.kill('SIGTERM');
+      await gone;
+    },
+  };
+}
+
+async function main(): Promise<number> {
+  const { env } = process;
+  const number = (name: string, otherwise: number) => Number(env[name] ?? otherwise);
+  const kept = env.CHRYSALIS_FLEET_DIR;
+  const directory = kept ? resolve(kept) : await mkdtemp(join(tmpdir(), 'chrysalis-fleet-'));
+  if (kept) await mkdir(directory, { mode: 0o700 });
+  const weeks = number('CHRYSALIS_FLEET_WEEKS', 4);
+  const devices = number('CHRYSALIS_FLEET_DEVICES', 10_000);
+  try {
+    const stages = await runFleet({
+      directory,
+      devices,
+      weeks,
+      rate: number('CHRYSALIS_FLEET_RATE', 20),
+      pollSec: 60,
+      workers: number('CHRYSALIS_FLEET_WORKERS', 2),
+      stderr: 'inherit',
+      say: (text) => console.log(text),
+    });
+    const expected = devices * weeks * 20;
+    const isSound = stages.every(
+      ({ load, check }, n) =>
+        load.devices.complete === devices &&
+        check.findingCount === 0 &&
+        check.certificates + check.earlierCertificates === expected * (n + 1),
+    );
+    console.log(isSound ? `all ${2 * expected} certificates are in order` : 'NOT in order');
+    return isSound ? 0 : 1;
+  } finally {
+    if (!kept) await rm(directory, { recursive: true });
+  }
+}
+
+if (import.meta.main) process.exitCode = await main();

@@ -1,0 +1,44 @@
+/**
+ * A hundred virtual devices against an RA in a process of its own, over HTTPS, through the checker that `npm run
+ * test:fleet` uses for ten thousand: every certificate of the first weeks, and of those after.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { runFleet } from '../scripts/fleet.ts';
+
+const DEVICES = 100;
+const WEEKS = 2;
+const PER_WEEK = 20;
+const CERTIFICATES = DEVICES * WEEKS * PER_WEEK;
+
+describe(`a fleet of ${DEVICES} devices`, () => {
+  it('gets every certificate of two supplies, each once, each its own', async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), 'chrysalis-fleet-'));
+    t.after(() => rm(directory, { recursive: true }));
+    const [first, second] = await runFleet({
+      directory,
+      devices: DEVICES,
+      weeks: WEEKS,
+      rate: 50,
+      pollSec: 3,
+      workers: 1,
+      stderr: 'ignore',
+    });
+    for (const { load, check } of [first, second]) {
+      assert.equal(load.devices.complete, DEVICES);
+      assert.equal(load.certificates, CERTIFICATES);
+      assert.deepEqual(load.failures, {});
+      assert.deepEqual(check.findings, []);
+      assert.equal(check.goneBatches, 0);
+    }
+    assert.equal(first.load.requests, DEVICES);
+    assert.equal(first.check.certificates, CERTIFICATES);
+    // Nobody asks for a second set of certificates of the weeks that they have.
+    assert.equal(second.load.requests, 0);
+    assert.equal(second.check.certificates + second.check.earlierCertificates, 2 * CERTIFICATES);
+    t.diagnostic(`${first.load.certificatesPerSec} certificates per second`);
+  });
+});
