@@ -5,11 +5,12 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { styleText } from 'node:util';
+import { parseArgs, styleText } from 'node:util';
 import { type CliContext, main, systemContext } from '@chrysalis/cli';
 
 const WEEKS = 4;
-const root = resolve(process.argv[2] ?? 'chrysalis-demo');
+const { positionals } = parseArgs({ allowPositionals: true, options: {} });
+const root = resolve(positionals[0] ?? 'chrysalis-demo');
 const MARKER = join(root, '.chrysalis-demo');
 const state = join(root, 'state');
 const vehicle = join(root, 'vehicle');

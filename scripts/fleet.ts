@@ -14,12 +14,16 @@ import type { CheckReport, SimulationReport } from '@chrysalis/fleet';
 
 const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
 const WEEK_SEC = 604_800;
+/** CAMP's minimum. */
+const PER_PERIOD = 20;
 
 export interface FleetRun {
   /** New, or empty. */
   readonly directory: string;
   readonly devices: number;
   readonly weeks: number;
+  /** Certificates in a week. */
+  readonly perPeriod: number;
   readonly rate: number;
   readonly pollSec: number;
   readonly workers: number;
@@ -38,17 +42,21 @@ export async function runFleet(run: FleetRun): Promise<readonly [FleetStage, Fle
   const state = join(run.directory, 'state');
   const init = ['--dir', state, 'init', '--port', '0', '--weeks-ahead', String(run.weeks)];
   await command(init, run, 0);
-  await openShuffleAtOnce(join(state, 'chrysalis.toml'));
+  await configure(join(state, 'chrysalis.toml'), run.perPeriod);
   const first = await stage(run, state, 0);
   run.say?.(`${run.weeks} weeks pass`);
   return [first, await stage(run, state, run.weeks * WEEK_SEC)];
 }
 
-/** The last requests of a fleet would otherwise wait for two days until the shuffle opens by age. */
-async function openShuffleAtOnce(file: string): Promise<void> {
+async function configure(file: string, perPeriod: number): Promise<void> {
   const text = await readFile(file, 'utf8');
-  const changed = text.replace(/^# threshold = \d+$/m, 'threshold = 1');
-  if (changed === text) throw new Error(`expected a threshold of the shuffle in ${file}`);
+  const changed = text
+    .replace(/^# per-period = \d+$/m, `per-period = ${perPeriod}`)
+    // The last requests of a fleet would otherwise wait for two days until the shuffle opens by age.
+    .replace(/^# threshold = \d+$/m, 'threshold = 1');
+  if (!/^per-period/m.test(changed) || !/^threshold/m.test(changed)) {
+    throw new Error(`expected per-period and threshold, as comments, in ${file}`);
+  }
   await writeFile(file, changed);
 }
 
@@ -59,11 +67,13 @@ async function stage(run: FleetRun, state: string, offsetSec: number): Promise<F
     const common = ['--dir', state, '--json', 'simulate', '--ra', server.url];
     common.push('--fleet', join(run.directory, 'fleet'));
     common.push('--devices', String(devices), '--weeks', String(weeks));
+    const perPeriod = ['--per-period', String(run.perPeriod)];
+    const threads = ['--workers', String(workers)];
     const pace = ['--rate', String(rate), '--poll-sec', String(pollSec)];
     const load: SimulationReport = JSON.parse(await command([...common, ...pace], run, offsetSec));
     say?.(`load: ${JSON.stringify(load, undefined, 2)}`);
     const check: CheckReport = JSON.parse(
-      await command([...common, '--check', '--workers', String(workers)], run, offsetSec),
+      await command([...common, ...perPeriod, '--check', ...threads], run, offsetSec),
     );
     say?.(`check: ${JSON.stringify(check, undefined, 2)}`);
     return { load, check };
@@ -125,13 +135,14 @@ async function main(): Promise<number> {
       directory,
       devices,
       weeks,
+      perPeriod: PER_PERIOD,
       rate: number('CHRYSALIS_FLEET_RATE', 20),
       pollSec: 60,
       workers: number('CHRYSALIS_FLEET_WORKERS', 2),
       stderr: 'inherit',
       say: (text) => console.log(text),
     });
-    const expected = devices * weeks * 20;
+    const expected = devices * weeks * PER_PERIOD;
     const isSound = stages.every(
       ({ load, check }, n) =>
         load.devices.complete === devices &&

@@ -251,13 +251,14 @@ describe('an EE asks its RA', { timeout: 60_000 }, () => {
     expectSecured(new Uint8Array(Buffer.from(header.replace('Download-Req: ', ''), 'base64')));
 
     const answer = await obe.ask([line, header]);
-    // No ETag: it changes under its name.
+    // No ETag and no ranges: it changes under its name.
     expectHeaders(answer, {
       ...OCTETS,
-      'accept-ranges': 'bytes',
       'content-disposition': `attachment; filename="${name}"`,
       'content-length': '4',
     });
+    const part = await obe.ask([line, signedHeader(vehicle, name), 'Range: bytes=0-1']);
+    assert.deepEqual(part, answer);
     const next = new DataView(answer.body.buffer).getUint32(0);
     assert(next >= iPeriods.start(CURRENT_I + 1), 'when the supply is to be a week longer');
     assert(next < iPeriods.start(CURRENT_I + WEEKS_AHEAD), 'before the certificates begin');

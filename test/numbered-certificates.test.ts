@@ -2,28 +2,20 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { chainPartsOf, createPolicyGenerator } from '@chrysalis/authorities';
-import { decode, encode } from '@chrysalis/coer';
+import { decode } from '@chrysalis/coer';
 import {
   cocoonPoints,
   cocoonPrivateKey,
   Expansion,
-  ecqvPrivateKey,
   PrivateKey,
-  sha256,
   systemRandom,
 } from '@chrysalis/crypto';
 import {
   asCertificate,
   type Duration,
-  decrypterOf,
-  decryptForKey,
   encryptionPointOf,
   fromPoint,
   type GeographicRegion,
-  hashCertificate,
-  Ieee1609Dot2Data,
-  signatureInput,
-  ToBeSignedCertificate,
 } from '@chrysalis/ieee1609dot2';
 import type { PolicySource } from '@chrysalis/ra';
 import {
@@ -33,16 +25,14 @@ import {
   type Dialect,
   type EeRaRequest,
   type IdentificationRequest,
-  openSignedData,
   openSignedMessage,
-  PlaintextCertificateResponse,
   RA_EE_ERRORS,
   type RaEeErrorName,
   ScmsPdu122,
-  ToBeSignedEncryptedCertificateResponse,
   timeOf,
 } from '@chrysalis/scms';
 import { unzipSync } from 'fflate';
+import { openResponse } from './support/certificate-response.ts';
 import { createDevice, downloadReq, securedBy, type TestDevice } from './support/device.ts';
 import type { Answer } from './support/https-client.ts';
 import { type FixtureOptions, type RaFixture, startRaFixture } from './support/ra-fixture.ts';
@@ -131,26 +121,14 @@ function open(
   requestKey: PrivateKey,
   expected: 'implicitButterfly' | 'implicit',
 ) {
-  const signed = decode(Ieee1609Dot2Data, entry).content;
-  assert(signed.type === 'signedData');
-  const { payload } = openSignedData(signed.value, fixture.trust);
-  const { encryptedCert } = decode(ToBeSignedEncryptedCertificateResponse, payload);
-  assert(encryptedCert.content.type === 'encryptedData');
-  const plain = decode(
-    Ieee1609Dot2Data,
-    decryptForKey(encryptedCert.content.value, decrypterOf(responseKey)),
-  ).content;
-  assert(plain.type === 'unsecuredData');
-  const response = decode(PlaintextCertificateResponse, plain.value);
-  assert(response.type === 'implicitButterfly' || response.type === 'implicit');
-  assert.equal(response.type, expected);
-  const { certificate, privKeyReconstructionS } = response.value;
-  const tbs = encode(ToBeSignedCertificate, certificate.value.toBeSigned);
-  const e = sha256(signatureInput(tbs, fixture.scms.pca.certificate));
-  const key = ecqvPrivateKey(e, requestKey, privKeyReconstructionS);
-  const message = random(64);
-  assert(fixture.trust.verify(certificate).publicKey.verify(message, key.sign(message)));
-  return hashCertificate(certificate);
+  const { type, certificate } = openResponse(entry, {
+    response: responseKey,
+    request: requestKey,
+    trust: fixture.trust,
+    pca: fixture.scms.pca.certificate,
+  });
+  assert.equal(type, expected);
+  return certificate;
 }
 
 function identification(device: TestDevice, now: number): IdentificationRequest {

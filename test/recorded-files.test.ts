@@ -20,13 +20,13 @@ describe('a recorded OBU that asks for its files', { skip: SKIP_INTEROP }, () =>
       'chains',
       '11-GET-download_local-certificate-chain',
       '12-GET-download_local-certificate-chain',
-      'local_certificate_chains_01_01.oer',
+      'local_certificate_chains_01_4181.oer',
     ],
     [
       'policy',
       '13-GET-download_policy_local',
       '14-GET-download_policy_local',
-      'local_policy_0001_0001.oer',
+      'local_policy_0001_4181.oer',
     ],
   ] as const) {
     it(`gets the ${what} once`, async (t) => {

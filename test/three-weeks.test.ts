@@ -99,15 +99,8 @@ describe('three weeks of', { timeout: 120_000 }, () => {
     await cli('init', '--port', '0', '--weeks-ahead', String(WEEKS_AHEAD));
     server = await serve();
     obe = await Device.enroll('obe', '--identification');
-    // The answer to the request is a promise: seconds later the files are there.
-    const { files, supplies } = await obe.topUp();
+    const { files } = await obe.contact();
     assert.deepEqual([files.policy, files.chains], ['new', 'new']);
-    assert.deepEqual(
-      supplies.map(({ ready }) => ready),
-      [formatTime32(START + READY_SEC), formatTime32(START + READY_SEC)],
-    );
-    step(START + READY_SEC);
-    await obe.contact();
     assert.deepEqual(await obe.periods(), [FIRST_I, FIRST_I + 1]);
     const status = await obe.status();
     assert.match(status.policy, /^local_policy_0001_/);
@@ -139,12 +132,20 @@ describe('three weeks of', { timeout: 120_000 }, () => {
     }
   });
 
-  it('days 4 to 10: a new week for the vehicle, by the new policy; a new certificate for the roadside unit', async () => {
-    await liveUntil(START + 10 * DAY);
-    assert.deepEqual(await obe.periods(), [FIRST_I, FIRST_I + 1, FIRST_I + 2]);
+  it('days 4 to 8: a new certificate for the roadside unit; a new week is made, which the vehicle leaves for later', async () => {
+    await liveUntil(START + 7 * DAY + 12 * HOUR);
+    const { batches } = supplyOf(await rse.status(), 'application');
+    assert.deepEqual(
+      batches.map(({ i }) => i),
+      ['0', '1'],
+    );
+    step(obe.nextPromise);
+    await obe.made(['pseudonym']);
+    assert.deepEqual(await obe.periods(), [FIRST_I, FIRST_I + 1]);
   });
 
-  it('day 10: another PCA, whose certificate the devices adopt before they get any from it', async () => {
+  it('day 10: another PCA, whose certificate the devices adopt; what the former one made still opens', async () => {
+    step(START + 10 * DAY);
     await server.stop();
     renewedPca = await renewPca();
     server = await serve();
@@ -155,6 +156,8 @@ describe('three weeks of', { timeout: 120_000 }, () => {
       assert.deepEqual([files.policy, files.chains], ['new', 'new']);
       assert.match((await device.status()).chains, /^local_certificate_chains_02_/);
     }
+    assert.deepEqual(await obe.periods(), [FIRST_I, FIRST_I + 1, FIRST_I + 2]);
+    assert.notEqual(await obe.issuerOf('pseudonym', FIRST_I + 2), idOf(renewedPca));
   });
 
   it('days 11 to 23: weeks and certificates of the new PCA, and the second identification certificate', async () => {
@@ -213,6 +216,10 @@ class Device {
     return new Device(profile);
   }
 
+  get nextPromise(): Time32 {
+    return Math.min(...this.promised.values());
+  }
+
   topUp(): Promise<TopUp> {
     return this.#ee('topup', '--ra', server.url);
   }
@@ -229,13 +236,15 @@ class Device {
     const before = served.length;
     const due = [...this.promised].filter(([, time]) => time <= timeOf(clock));
     // An application certificate is not made before it is asked for.
-    await this.#made(due.map(([kind]) => kind).filter((kind) => kind !== 'application'));
+    await this.made(due.map(([kind]) => kind).filter((kind) => kind !== 'application'));
     let report = await this.topUp();
     const { files } = report;
     const asked = report.supplies.filter(({ ready }) => ready !== undefined);
     if (asked.length > 0) {
       step(timeOf(clock) + READY_SEC);
-      await this.#made(asked.map(({ certificates }) => certificates));
+      const promise = formatTime32(timeOf(clock));
+      for (const { ready } of asked) assert.equal(ready, promise);
+      await this.made(asked.map(({ certificates }) => certificates));
       report = await this.topUp();
     }
     const now = timeOf(clock);
@@ -294,10 +303,9 @@ class Device {
   }
 
   /** Resolves when the RA has made what it has promised for now; there is no `.info` of an application certificate. */
-  async #made(kinds: readonly CertificateKind[]): Promise<void> {
-    const status = await this.status();
+  async made(kinds: readonly CertificateKind[]): Promise<void> {
     for (const kind of kinds) {
-      const { requestHash } = supplyOf(status, kind);
+      const { requestHash } = supplyOf(await this.status(), kind);
       await eventually(`${kind} of ${requestHash}`, () =>
         kind === 'application' ? isKept(`${requestHash}.zip`) : this.#isFarAhead(kind),
       );
@@ -349,16 +357,18 @@ function supplyOf({ supplies }: Status, kind: CertificateKind): Supply<Batch> {
   return supply;
 }
 
-/** Both devices, once a day and whenever something is promised, until a time. */
+/** Both devices once a day, and each when something was promised to it, until a time. */
 async function liveUntil(end: Time32): Promise<void> {
   while (timeOf(clock) < end) {
     const now = timeOf(clock);
     const nextDay = START + (Math.floor((now - START) / DAY) + 1) * DAY;
-    const promise = Math.min(...obe.promised.values(), ...rse.promised.values());
+    const promise = Math.min(obe.nextPromise, rse.nextPromise);
     // What is promised for the hour after a daily contact is waited for.
-    const next = promise <= nextDay + HOUR ? promise : Math.min(nextDay, end);
-    step(Math.max(next, now + 1));
-    for (const device of [obe, rse]) await device.contact();
+    const isPromised = promise <= nextDay + HOUR;
+    step(isPromised ? promise : Math.min(nextDay, end));
+    for (const device of [obe, rse]) {
+      if (!isPromised || device.nextPromise === promise) await device.contact();
+    }
   }
 }
 

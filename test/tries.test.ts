@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { PrivateKey, systemRandom } from '@chrysalis/crypto';
-import { RA_EE_ERRORS, type RaEeErrorName, timeOf } from '@chrysalis/scms';
+import { type PseudonymRequest, RA_EE_ERRORS, type RaEeErrorName, timeOf } from '@chrysalis/scms';
 import {
   createDevice,
   downloadReq,
@@ -15,18 +15,19 @@ import { startRaFixture } from './support/ra-fixture.ts';
 
 const PROVISION = '/provision-pseudonym-certificate-batch';
 const HOUR_SEC = 3600;
+const WEEK_SEC = 604_800;
 const random = systemRandom;
 
 describe('a device that fails again and again', () => {
   it('is refused with 5071 at that service, alone, until some of the hour has passed', async (t) => {
-    const { fixture, post, get, newDevice } = await start(t);
+    const { fixture, post, postWrong, get, newDevice } = await start(t);
     const device = newDevice();
     const [first, other] = [await post(device), newDevice()];
     assert.equal(first.status, 200);
     for (let n = 0; n < 5; n++) {
-      expectRefusal(await post(device, newDevice()), 'raDuplicateRequestReceived');
+      expectRefusal(await postWrong(device), 'raWrongParameters');
     }
-    const refused = await post(device, newDevice());
+    const refused = await postWrong(device);
     expectRefusal(refused, 'raMoreThanAllowedTries');
     assert.match(
       String(refused.headers['scms-poc-error-message']),
@@ -37,12 +38,12 @@ describe('a device that fails again and again', () => {
     assert.equal(info.status, 200, 'another service');
     assert.equal((await post(other)).status, 200, 'another device');
     fixture.clock.advance(HOUR_SEC / 5);
-    expectRefusal(await post(device, newDevice()), 'raDuplicateRequestReceived');
-    expectRefusal(await post(device, newDevice()), 'raMoreThanAllowedTries');
+    expectRefusal(await postWrong(device), 'raWrongParameters');
+    expectRefusal(await postWrong(device), 'raMoreThanAllowedTries');
   });
 
   it('may have its acknowledgement again all the same: a repetition is no try', async (t) => {
-    const { fixture, post, newDevice } = await start(t);
+    const { fixture, postWrong, newDevice } = await start(t);
     const device = newDevice();
     const body = securedBy(
       device,
@@ -54,9 +55,9 @@ describe('a device that fails again and again', () => {
     const first = await repeat();
     for (let n = 0; n < 10; n++) assert.deepEqual((await repeat()).body, first.body);
     for (let n = 0; n < 5; n++) {
-      expectRefusal(await post(device, newDevice()), 'raDuplicateRequestReceived');
+      expectRefusal(await postWrong(device), 'raWrongParameters');
     }
-    expectRefusal(await post(device, newDevice()), 'raMoreThanAllowedTries');
+    expectRefusal(await postWrong(device), 'raMoreThanAllowedTries');
     assert.deepEqual((await repeat()).body, first.body);
   });
 
@@ -77,16 +78,16 @@ describe('a device that fails again and again', () => {
   });
 
   it('looks in production like every other', async (t) => {
-    const { fixture, post, newDevice } = await start(t);
+    const { fixture, post, postWrong, newDevice } = await start(t);
     await fixture.restart({ errorDetail: 'production' });
     const device = newDevice();
     assert.equal((await post(device)).status, 200);
     const answers: Answer[] = [];
-    for (let n = 0; n < 6; n++) answers.push(await post(device, newDevice()));
-    const [duplicate, tooMany] = [answers[0]!, answers[5]!];
-    assert.equal(fixture.logged.at(-1)?.fields['code'], RA_EE_ERRORS.raMoreThanAllowedTries);
+    for (let n = 0; n < 6; n++) answers.push(await postWrong(device));
+    const [wrong, tooMany] = [answers[0]!, answers[5]!];
+    assert.equal(fixture.logged.at(-1)?.fields.code, RA_EE_ERRORS.raMoreThanAllowedTries);
     assert.deepEqual([tooMany.status, tooMany.body.length], [500, 0]);
-    assert.deepEqual(Object.keys(tooMany.headers), Object.keys(duplicate.headers));
+    assert.deepEqual(Object.keys(tooMany.headers), Object.keys(wrong.headers));
   });
 });
 
@@ -118,14 +119,18 @@ async function start(t: TestContext, changes: Changes = {}) {
   if (Object.keys(changes).length > 0) await fixture.restart(changes);
   const { scms, clock } = fixture;
   const ra = scms.ra.certificate;
+  const post = (by: TestDevice, request: PseudonymRequest): Promise<Answer> =>
+    fixture.send(PROVISION, { method: 'POST', body: securedBy(by, request, ra, random) });
   return {
     fixture,
     newDevice: () => createDevice(scms, random, timeOf(clock)),
-    /** A request by this device; with the caterpillar keys of another, one that it has not sent before. */
-    post(by: TestDevice, keys: TestDevice = by): Promise<Answer> {
-      const body = securedBy(by, pseudonymRequest(keys, timeOf(clock)), ra, random);
-      return fixture.send(PROVISION, { method: 'POST', body });
-    },
+    post: (by: TestDevice) => post(by, pseudonymRequest(by, timeOf(clock))),
+    /** A request for a time that the RA makes no certificates for yet. */
+    postWrong: (by: TestDevice) =>
+      post(by, {
+        ...pseudonymRequest(by, timeOf(clock)),
+        requestedStartTime: timeOf(clock) + 52 * WEEK_SEC,
+      }),
     get: (path: string, by: TestDevice, name: string, time = timeOf(clock)): Promise<Answer> =>
       fixture.send(path, { headers: downloadReq(by, name, time, ra, random) }),
   };

@@ -106,7 +106,7 @@ mode = "in-process"
 # url = "http://ocsp.example.com/"
 
 [limits]
-# A device that was authenticated and is refused for another reason (no such file, a second request, wrong values) has
+# A device that was authenticated and is refused for another reason (no such file, a duplicate, wrong values) has
 # so many failures in an hour at each service; then it is refused until some of the hour has passed. 0: no limit.
 provisioning-failures-per-hour = 5
 # Many, for a device looks for the next file until there is none.
@@ -119,6 +119,17 @@ download-failures-per-hour = 600
 # per-period = 20
 # How many i-periods are kept ready, the current one included. 156 are CAMP's three years.
 weeks-ahead = ${weeksAhead}
+# A device that was not heard of for so many weeks gets nothing more until it is. 0: each goes on.
+pause-after-weeks = 52
+# A device that asks again under the same enrollment certificate, with other keys. "replace": the new keys count from
+# the first week whose certificates were not fetched under the old ones. "refuse": it is refused.
+second-request = "replace"
+
+[pipeline]
+# Certificates are made in a thread of its own, so that devices are answered meanwhile. 0: in the same thread.
+threads = 1
+# Chains of linkage values that are kept ready for new devices. Without one no device is taken.
+linkage-cache = 200
 
 [shuffle]
 # Requests of many devices are mixed before they go to the PCA, so that it cannot tell which belong to one device:

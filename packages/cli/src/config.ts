@@ -112,7 +112,19 @@ const Schema = z.strictObject({
     'per-period': z.int().min(1).max(255).optional(),
     // The policy's when missing. Ten years are the outmost that any certificate of a PCA lasts.
     'weeks-ahead': z.int().min(1).max(520).optional(),
+    // A device that was not heard of for so long gets nothing more until it is; 0: each goes on.
+    'pause-after-weeks': z.int().min(0).max(520).default(52),
+    // What becomes of a request with other keys under the same enrollment certificate (Q17).
+    'second-request': z.enum(['replace', 'refuse']).default('replace'),
   }),
+  pipeline: z
+    .strictObject({
+      // Threads that make certificates beside the one that answers devices; 0: in the same.
+      threads: z.int().min(0).max(1).default(1),
+      // Chains of linkage values that are kept ready for new devices.
+      'linkage-cache': z.int().min(1).max(10_000).default(200),
+    })
+    .prefault({}),
   shuffle: z.strictObject({
     // The policy's when missing.
     threshold: z.int().min(1).max(1_000_000).optional(),

@@ -17,6 +17,8 @@ export interface CliContext {
    */
   readonly clockSteps?: EventTarget;
   readonly random: Random;
+  /** Whether clock and randomness are the system's, so that a command may start threads that have the same. */
+  readonly hasThreads?: boolean;
   /** Aborted on Ctrl-C: long commands stop cleanly. */
   readonly signal: AbortSignal;
 }

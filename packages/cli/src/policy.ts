@@ -48,6 +48,7 @@ export function addPolicyCommands(program: Command, context: CliContext): void {
       'after',
       `
 What was announced for that time or later is dropped. Each change is a new version of the global policy file.
+An RA counts i-periods as at its first start: it keeps the policy that it has when this one has others.
 
 Examples:
   chrysalis policy set min-certs-per-i-period 30 --at 2027-01-05T09:00:00Z

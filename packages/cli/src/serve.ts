@@ -1,45 +1,23 @@
 /** `chrysalis serve`: the RA, with the test authorities in process, until it is told to stop. */
 import { readFile } from 'node:fs/promises';
-import {
-  expectEncryptionKey,
-  expectSigningKey,
-  readCertificateFile,
-  readPrivateKeyFile,
-} from '@chrysalis/authorities';
-import {
-  asCertificate,
-  checkValidAt,
-  decrypterOf,
-  type HashedCertificate,
-  Ieee1609Dot2Error,
-  type TrustStore,
-} from '@chrysalis/ieee1609dot2';
+import { readCertificateFile } from '@chrysalis/authorities';
+import { asCertificate, checkValidAt, Ieee1609Dot2Error } from '@chrysalis/ieee1609dot2';
 import {
   type Log,
-  type PolicySource,
-  RA_MIGRATIONS,
-  type RaSchema,
   type RaSettings,
   startCrlStore,
   startRegistrationAuthority,
 } from '@chrysalis/ra';
 import { timeOf } from '@chrysalis/scms';
-import { openDatabase, openDirectoryObjectStore } from '@chrysalis/store';
 import { type Command, Option } from 'commander';
 import { type ChrysalisConfig, loadConfig, publicUrlOf } from './config.ts';
 import type { CliContext } from './context.ts';
-import { iPeriodOfPolicy, openIPeriod } from './i-period.ts';
-import {
-  type InProcessOptions,
-  openCrlg,
-  openPolicyGenerator,
-  openReportSink,
-} from './in-process.ts';
+import { type InProcessOptions, openCrlg, openReportSink } from './in-process.ts';
 import { createLog, LOG_LEVELS, type LogLevel } from './log.ts';
 import { openOcspSource } from './ocsp-source.ts';
 import { readOwnFile } from './own-file.ts';
-import { openPeers } from './peers.ts';
-import { loadTrust, trustConfigured } from './trust.ts';
+import { PipelineThread } from './pipeline-host.ts';
+import { openRaParts } from './ra-parts.ts';
 
 interface ServeOptions {
   readonly dir: string;
@@ -78,7 +56,7 @@ async function serve(context: CliContext, options: ServeOptions): Promise<void> 
   const config = await loadConfig(options.dir);
   const log = createLog(context.stderr, options.logLevel);
   await using resources = new AsyncDisposableStack();
-  const settings = await assemble(config, options.dir, context, log, resources);
+  const settings = await assemble(config, options, context, log, resources);
   const ra = await startRegistrationAuthority(settings);
   resources.defer(() => ra.close());
   const { signal } = context;
@@ -112,35 +90,35 @@ async function serveCrls(
 /** Opens and checks everything that the configuration names. What is opened is closed with `resources`. */
 async function assemble(
   config: ChrysalisConfig,
-  directory: string,
+  { dir: directory, logLevel }: ServeOptions,
   context: CliContext,
   log: Log,
   resources: AsyncDisposableStack,
 ): Promise<RaSettings> {
   const { clock, random } = context;
-  const trust = await loadTrust(config.trust);
-  const identity = await loadIdentity(config, trust, log);
+  const parts = await openRaParts(config, directory, { clock, random, log }, resources);
+  const { ownPolicy, pg, ...common } = parts;
+  const { trust } = parts;
   const ecas = await Promise.all(
     config.trust.ecas.map(async (file) =>
       trust.add(asCertificate(await readCertificateFile(file))),
     ),
   );
+  for (const peer of [parts.pca, parts.la1, parts.la2]) {
+    warnUnlessValid(peer.certificate, peer.hostname);
+  }
   const surroundings = { directory, trust, clock, log };
-  const database = await openDatabase<RaSchema>(config.store.url, RA_MIGRATIONS);
-  resources.defer(() => database.close());
-  const pg = config.pg && (await openPolicySource(config, surroundings));
-  const iPeriod = await openIPeriod(config, database, () =>
-    iPeriodOfPolicy(pg && (() => pg.port.globalPolicyFile()), trust, timeOf(clock)),
-  );
-  const peers = await openPeers(
-    { config, directory, trust, iPeriod, clock, random, log },
-    resources,
-  );
-  for (const peer of Object.values(peers)) warnUnlessValid(peer.certificate, peer.hostname);
   const publicUrl = publicUrlOf(config);
-  const { certificates, shuffle } = config;
   return {
-    identity,
+    ...common,
+    ...(pg && { pg }),
+    policy: ownPolicy,
+    // A clock or randomness that was given is in this thread alone.
+    ...(context.hasThreads === true &&
+      config.pipeline.threads > 0 && {
+        pipeline: new PipelineThread({ directory, logLevel }, log),
+      }),
+    secondRequest: config.certificates.secondRequest,
     listen: { address: config.ra.listen, port: config.ra.port },
     ...(publicUrl !== undefined && { publicUrl }),
     tls: {
@@ -148,10 +126,7 @@ async function assemble(
       privateKeyPem: await readOwnFile(config.ra.tlsKey),
     },
     ...(config.ocsp && { ocsp: await openOcspSource(config, config.ocsp, directory, clock) }),
-    trust,
     ecas,
-    ...peers,
-    ...(pg && { pg }),
     ...(config.ma && {
       ma: await openReportSink(surroundings, resources),
       reports: {
@@ -164,29 +139,12 @@ async function assemble(
       provisioningPerHour: config.limits.provisioningFailuresPerHour,
       downloadsPerHour: config.limits.downloadFailuresPerHour,
     },
-    database,
-    objects: await openDirectoryObjectStore(config.objects.url.slice('file:'.length)),
-    policy: {
-      ...(certificates.perPeriod !== undefined && {
-        certificatesPerPeriod: certificates.perPeriod,
-      }),
-      ...(certificates.weeksAhead !== undefined && { weeksAhead: certificates.weeksAhead }),
-      ...(shuffle.threshold !== undefined && { shuffleThreshold: shuffle.threshold }),
-      ...(shuffle.maxAgeHours !== undefined && {
-        shuffleMaxAgeSec: shuffle.maxAgeHours * SECONDS_PER_HOUR,
-      }),
-      shuffleInitial: shuffle.initial,
-    },
-    iPeriod,
     toleranceSec: config.ra.clientSignatureTtlSec,
     ...(config.ra.provisioningTtlSec !== undefined && {
       provisioningToleranceSec: config.ra.provisioningTtlSec,
     }),
     errorDetail: config.ra.errorDetail,
     dialects: config.ra.dialect === 'auto' ? ['1.2.2', '1.2.4'] : [config.ra.dialect],
-    clock,
-    random,
-    log,
   };
 
   function warnUnlessValid(certificate: Parameters<typeof checkValidAt>[0], name: string): void {
@@ -200,30 +158,6 @@ async function assemble(
       );
     }
   }
-}
-
-async function openPolicySource(
-  { trust }: ChrysalisConfig,
-  surroundings: InProcessOptions,
-): Promise<PolicySource> {
-  const roots = trust.roots.map(async (file) => asCertificate(await readCertificateFile(file)));
-  return { port: await openPolicyGenerator(surroundings), roots: await Promise.all(roots) };
-}
-
-/** The RA's own certificate and keys: they have to belong together. */
-async function loadIdentity(
-  config: ChrysalisConfig,
-  trust: TrustStore,
-  log: Log,
-): Promise<RaSettings['identity']> {
-  const { ra } = config;
-  const certificate: HashedCertificate = await readCertificateFile(ra.certificate);
-  const signer = await readPrivateKeyFile(ra.signingKey);
-  const encryptionKey = await readPrivateKeyFile(ra.encryptionKey);
-  expectSigningKey(certificate, signer, ra.signingKey);
-  expectEncryptionKey(certificate, encryptionKey, ra.encryptionKey);
-  trustConfigured(trust, certificate, log);
-  return { certificate, hostname: ra.host, signer, decrypter: decrypterOf(encryptionKey) };
 }
 
 /** Resolves when the command is to end. */

@@ -31,10 +31,15 @@ export function systemContext(): CliContext {
     // Opened only when a command reads it: an open standard input would keep the process alive.
     stdin: { [Symbol.asyncIterator]: () => process.stdin[Symbol.asyncIterator]() },
     env: process.env,
-    clock: clockOf(process.env[CLOCK_OFFSET]),
-    random: systemRandom,
+    ...systemClockAndRandom(),
+    hasThreads: true,
     signal: abort.signal,
   };
+}
+
+/** Those of this machine, for every thread alike. */
+export function systemClockAndRandom(): Pick<CliContext, 'clock' | 'random'> {
+  return { clock: clockOf(process.env[CLOCK_OFFSET]), random: systemRandom };
 }
 
 /** @throws RangeError: whoever sets an offset that is none must not run at another time than they believe */

@@ -85,7 +85,12 @@ describe('chrysalis.toml', () => {
     });
     assert.deepEqual(Object.keys(written.ra), Object.keys(defaults.ra));
     // What is not named follows the policy.
-    assert.deepEqual(written.certificates, { weeksAhead: 4 });
+    assert.deepEqual(written.certificates, {
+      weeksAhead: 4,
+      pauseAfterWeeks: 52,
+      secondRequest: 'replace',
+    });
+    assert.deepEqual(defaults.pipeline, written.pipeline);
     assert.deepEqual(written.shuffle, { initial: 'immediate' });
     assert.deepEqual(written.pg, { mode: 'in-process' });
     assert.deepEqual(written.ma, {
@@ -95,6 +100,11 @@ describe('chrysalis.toml', () => {
       poolMaxAgeHours: 24,
     });
     assert.deepEqual(written.crl, { mode: 'in-process', port: 8894 });
+    assert.deepEqual(written.limits, {
+      provisioningFailuresPerHour: 5,
+      downloadFailuresPerHour: 600,
+    });
+    assert.deepEqual(defaults.limits, written.limits);
     const { mode } = written.ma;
     const bare = parseConfig(stringify({ ...LEAST, ma: { mode }, crl: { mode } }), '/state');
     assert.deepEqual([bare.ma, bare.crl], [written.ma, written.crl]);
@@ -107,7 +117,8 @@ describe('chrysalis.toml', () => {
   it('shuffles everything unless told otherwise', () => {
     const config = parseConfig(stringify(LEAST), '/state');
     assert.deepEqual(config.shuffle, { initial: 'pooled' });
-    assert.deepEqual(config.certificates, {});
+    assert.deepEqual(config.certificates, { pauseAfterWeeks: 52, secondRequest: 'replace' });
+    assert.deepEqual(config.pipeline, { threads: 1, linkageCache: 200 });
     assert.deepEqual([config.pg, config.ma, config.crl], [undefined, undefined, undefined]);
     assert.equal(config.ra.dialect, 'auto');
   });

@@ -498,6 +498,18 @@ describe('what it refuses', () => {
       /^as /,
     ],
     [
+      'a private key, of which it shows no octet',
+      () => inspectInput(new Uint8Array(32).fill(0xc7)),
+      /^expected a certificate, PDU, zip or \.info, saw 32 octets that are none$/,
+      /^they may be a key, and none of them is shown; --key takes one to open what is encrypted$/,
+    ],
+    [
+      'a private key in hex, of which it shows no octet either',
+      () => inspectInput(new TextEncoder().encode(`${'c7'.repeat(32)}\n`), '--type', 'Certificate'),
+      /^expected Certificate, saw 32 octets that are none$/,
+      /^they may be a key, and none of them is shown/,
+    ],
+    [
       'a message that is cut short, with where it ends',
       () => inspectInput(signedPseudonym.slice(0, 200)),
       /saw 200 octets that are none$/,

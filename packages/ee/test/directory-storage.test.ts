@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir, stat, writeFile } from 'node:fs/promises';
+import { chmod, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { DirectoryStorage } from '../src/index.ts';
@@ -17,6 +17,35 @@ describe('DirectoryStorage', () => {
     assert.equal((await stat(join(path, 'batches'))).mode & 0o777, 0o700);
     assert.equal((await stat(join(path, 'batches/1.zip'))).mode & 0o777, 0o600);
     assert.equal((await stat(join(path, 'batches/1.part'))).mode & 0o777, 0o600);
+  });
+
+  it('reads no file with keys in it that others could read', async (t) => {
+    const path = join(await temporaryDirectory(t), 'obu');
+    const storage = await DirectoryStorage.open(path, { create: true });
+    const names = [
+      'enrollment.key',
+      'provisioning.json',
+      'identification/provisioning.json',
+      'certificates/1.json',
+      'application/certificates/1.json',
+      'application/requests/0.json',
+    ];
+    for (const name of names) {
+      await storage.write(name, OCTETS);
+      for (const mode of [0o644, 0o640, 0o602]) {
+        await chmod(join(path, name), mode);
+        await assert.rejects(storage.read(name), {
+          code: 'insecure-key-file',
+          message: new RegExp(`saw mode ${mode.toString(8)}$`),
+          hint: `chmod 600 ${join(path, name)}`,
+        });
+      }
+      await storage.write(name, OCTETS);
+      assert.deepEqual(await storage.read(name), OCTETS);
+    }
+    await storage.write('bundle/certificates/ra.oer', OCTETS);
+    await chmod(join(path, 'bundle/certificates/ra.oer'), 0o644);
+    assert.deepEqual(await storage.read('bundle/certificates/ra.oer'), OCTETS);
   });
 
   it('replaces, appends, lists and removes', async (t) => {

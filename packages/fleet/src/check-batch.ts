@@ -93,10 +93,12 @@ function problemsOf(
   if (String(seen) !== String(expected) || !isPlain) {
     problems.push(`expected permissions for ${expected} without SSPs, saw ${seen}`);
   }
-  const theirs = effectiveRegion(enrollment.certificate);
-  const isSameRegion =
-    theirs === undefined ? region === undefined : region !== undefined && equals(region, theirs);
-  if (!isSameRegion) problems.push('expected the region of the enrollment certificate');
+  const { issuer } = certificate.value;
+  const pca = issuer.type === 'sha256AndDigest' ? enrollment.trust.get(issuer.value) : undefined;
+  const ours = region ?? (pca && effectiveRegion(pca));
+  if (!isSame(ours, effectiveRegion(enrollment.certificate))) {
+    problems.push('expected the region of the enrollment certificate, saw another');
+  }
   return problems;
 }
 
@@ -112,7 +114,8 @@ function permittedPsids({ certificate }: Enrollment): number[] {
     .sort((a, b) => a - b);
 }
 
-function equals(a: GeographicRegion, b: GeographicRegion): boolean {
+function isSame(a: GeographicRegion | undefined, b: GeographicRegion | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
   return Buffer.compare(encode(GeographicRegion, a), encode(GeographicRegion, b)) === 0;
 }
 

@@ -37,6 +37,8 @@ export interface CheckOptions {
 
 export interface CheckedDevice {
   readonly device: number;
+  /** Batches that it is to have; undefined when it was never acknowledged. */
+  readonly promised: number | undefined;
   readonly batches: readonly {
     readonly i: number;
     readonly fingerprints: Uint8Array;
@@ -89,7 +91,7 @@ export async function checkDevice(
   const state = await held.provisioning('pseudonym');
   if (state?.acknowledged === undefined) {
     findings.push({ device, problem: 'expected an acknowledged request, saw none' });
-    return { device, batches: [], gone: [], findings };
+    return { device, promised: undefined, batches: [], gone: [], findings };
   }
   // From the seed, not from what the load test wrote.
   const keys = caterpillarKeysOf(fleet.seed, device);
@@ -103,7 +105,8 @@ export async function checkDevice(
   const current = currentPeriod(enrollment, clock);
   const batches: CheckedDevice['batches'][number][] = [];
   const gone: number[] = [];
-  for (const { i, digest } of await fleet.batches(device)) {
+  const promised = await fleet.batches(device);
+  for (const { i, digest } of promised) {
     const zip = await download(ee, i);
     if (zip === undefined) {
       const earlier = await fleet.verified(device, i);
@@ -128,7 +131,7 @@ export async function checkDevice(
     const { fingerprints } = checked;
     batches.push({ i, fingerprints, isFresh: true, isSound: problems.length === 0 });
   }
-  return { device, batches, gone, findings };
+  return { device, promised: promised.length, batches, gone, findings };
 }
 
 async function download(ee: EndEntity, i: number): Promise<Uint8Array | undefined> {

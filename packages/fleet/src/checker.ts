@@ -59,7 +59,7 @@ type CheckOne = (device: number) => Promise<CheckedDevice>;
  * @throws EeError `unreachable` and others that say nothing of a device; FleetError `worker-failed`
  */
 export async function checkFleet(options: FleetCheckOptions): Promise<CheckReport> {
-  const { fleet, signal, onProgress } = options;
+  const { fleet, signal, weeks = 0, onProgress } = options;
   const start = performance.now();
   const enrolled = await fleet.enrolled();
   const present = new Set(enrolled);
@@ -74,12 +74,9 @@ export async function checkFleet(options: FleetCheckOptions): Promise<CheckRepor
   const totals = { devices: 0, batches: 0, fresh: 0, earlier: 0, gone: 0 };
   const take = async (checked: CheckedDevice) => {
     for (const finding of checked.findings) findings.add(finding);
-    if (checked.batches.length + checked.gone.length < (options.weeks ?? 0)) {
-      const { device, batches } = checked;
-      findings.add({
-        device,
-        problem: `expected ${options.weeks} batches, saw ${batches.length}`,
-      });
+    const { device, promised } = checked;
+    if (promised !== undefined && promised < weeks) {
+      findings.add({ device, problem: `expected ${weeks} batches, saw ${promised} asked for` });
     }
     totals.gone += checked.gone.length;
     for (const batch of checked.batches) {

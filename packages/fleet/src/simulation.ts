@@ -8,6 +8,8 @@ import {
   httpsTransport,
   type Profile,
   type RaTransport,
+  type Sleep,
+  systemSleep,
   type TlsContext,
   tlsContext,
 } from '@chrysalis/ee';
@@ -47,6 +49,8 @@ export interface SimulationOptions {
   /** Instead of the RA of the bundles. */
   readonly raUrl?: URL;
   readonly clock: Clock;
+  /** How a device waits within a contact, before it tries again what failed. */
+  readonly sleep?: Sleep;
   readonly signal?: AbortSignal;
   /** Called whenever something is done: often. */
   readonly onProgress?: (progress: SimulationProgress) => void;
@@ -277,7 +281,7 @@ class Simulation {
   }
 
   async #visit(visit: Visit): Promise<void> {
-    const { fleet, clock, raUrl, signal } = this.#options;
+    const { fleet, clock, raUrl, sleep = systemSleep, signal } = this.#options;
     const profile = await fleet.profile(visit.device);
     const enrollment = await fleet.enrollment(profile, timeOf(clock));
     const transport = this.#transport(enrollment);
@@ -285,6 +289,7 @@ class Simulation {
       enrollment,
       clock,
       random: systemRandom,
+      sleep,
       transport,
       ...(raUrl && { settings: { raUrl } }),
       ...(signal && { signal }),

@@ -6,14 +6,15 @@ import { periodOf } from './validity.ts';
 /** The part of a device's row that names its files. */
 export type FileOwner = Pick<
   Device,
-  'kind' | 'request_hash' | 'first_start' | 'lifetime_sec' | 'period_sec'
+  'kind' | 'request_hash' | 'files_hash' | 'first_start' | 'lifetime_sec' | 'period_sec'
 >;
 
 /** Where file number i of a device lies: by the period that it is over with first, so that a period is dropped whole. */
 export function fileKey(owner: FileOwner, i: number, iPeriod: IPeriodClock): string {
-  const hash = formatHex(owner.request_hash);
+  const hash = formatHex(owner.files_hash ?? owner.request_hash);
   const name = owner.kind === 'identification' ? `${hash}_${formatIndex(i)}` : hash;
-  return `${periodOf(owner, i, iPeriod)}/${name}.zip`;
+  // 256 directories: one would hold the files of a whole fleet.
+  return `${periodOf(owner, i, iPeriod)}/${hash.slice(0, 2)}/${name}.zip`;
 }
 
 /** The zip of file number i of a device (sections 1.5, 1.9, 1.10). */

@@ -19,6 +19,7 @@ const KNOWN = [
   'id',
   'kind',
   'request_hash',
+  'files_hash',
   'body_hash',
   'inner_hash',
   'public_key',
@@ -69,6 +70,32 @@ export class DeviceRegistry {
     return rows;
   }
 
+  /** The whole row. */
+  find(id: number): Promise<Device | undefined> {
+    return this.#database.query
+      .selectFrom('device')
+      .selectAll()
+      .where('id', '=', id)
+      .executeTakeFirst();
+  }
+
+  /**
+   * Gives a registration the name, and the acknowledgement, of another request for the same. Its files stay where they are.
+   * False when it is not as it was known.
+   */
+  async rename(former: Device, { request_hash, body_hash, inner_hash, ack }: NewDevice) {
+    return this.#writes.run(async (query) => {
+      const renamed = await change(
+        query,
+        `update device set request_hash = ?, body_hash = ?, inner_hash = ?, ack = ?,
+            files_hash = coalesce(files_hash, request_hash)
+          where id = ? and request_hash = ? and status <> 'replaced'`,
+        [request_hash, body_hash, inner_hash, ack, former.id, former.request_hash],
+      );
+      return renamed > 0;
+    });
+  }
+
   /**
    * Records a device. When it resolves to true, the row is on stable storage. False when this enrollment
    * certificate has a row of this kind, this request or this body has one already, whoever was first: nothing is changed
@@ -107,7 +134,7 @@ export class DeviceRegistry {
   }
 }
 
-/** What is made for a row that is replaced; false when it is not as it was known. */
+/** What is on its way for a row that is replaced is forgotten; false when it is not as it was known. */
 async function retire(query: Transaction<RaSchema>, former: KnownDevice): Promise<boolean> {
   const retired = await change(
     query,

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { type FileOwner, fileKey, zipFile } from './batch-file.ts';
 import { change } from './bulk.ts';
 import type { OperatorsView } from './operators-view.ts';
-import type { RaOptions } from './options.ts';
+import type { PipelineOptions } from './options.ts';
 import type { RaSchema } from './schema.ts';
 
 /** Files made in a step: their disk writes overlap, and their rows share a commit. */
@@ -16,10 +16,10 @@ interface CompleteBatch extends FileOwner {
 
 /** Zips complete batches into the object store, and then moves their devices on. */
 export class Filing {
-  readonly #options: RaOptions;
+  readonly #options: PipelineOptions;
   readonly #view: OperatorsView;
 
-  constructor(options: RaOptions, view: OperatorsView) {
+  constructor(options: PipelineOptions, view: OperatorsView) {
     this.#options = options;
     this.#view = view;
   }
@@ -46,6 +46,7 @@ export class Filing {
         'batch.i',
         'kind',
         'request_hash',
+        'files_hash',
         'first_start',
         'lifetime_sec',
         'period_sec',

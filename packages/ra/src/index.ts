@@ -6,6 +6,7 @@ export { type ByteRange, isRangeApplicable, parseRange } from './byte-range.ts';
 export { isHeld } from './conditional.ts';
 export { type CrlStore, type CrlStoreOptions, startCrlStore } from './crl-store.ts';
 export { Door } from './door.ts';
+export { FollowedPolicy } from './followed-policy.ts';
 export { fixIPeriod, type IPeriodWish } from './i-period-setting.ts';
 export { linkageChainsOf, type RequestOrigin } from './linkage-chains-of.ts';
 export { RA_MIGRATIONS } from './migrations.ts';
@@ -15,6 +16,7 @@ export type {
   Log,
   OcspSource,
   Peer,
+  PipelineOptions,
   PolicyOverrides,
   PolicySource,
   RaIdentity,
@@ -27,6 +29,7 @@ export type {
 } from './options.ts';
 export { checkReply } from './pca-conversation.ts';
 export { permissionsOf } from './permissions-of-enrollment.ts';
+export { Pipeline, type PipelineHost } from './pipeline.ts';
 export { Refusal } from './refusal.ts';
 export {
   type RegistrationAuthority,

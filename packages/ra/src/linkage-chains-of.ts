@@ -1,5 +1,6 @@
 import type { Database } from '@chrysalis/store';
 import { sql } from 'kysely';
+import { indexKey } from './pca-requests.ts';
 import type { CertificateKind, RaSchema } from './schema.ts';
 
 /** What the RA tells the MA of a request to the PCA (section 6.2, ma-ra.asn). */
@@ -50,7 +51,7 @@ export async function linkageChainsOf(
   };
 }
 
-/** One table for each i-period: see `pipeline-store.ts`. */
+/** One table for each i-period: see `pca-requests.ts`. */
 async function indexTables(database: Database<RaSchema>): Promise<string[]> {
   const { rows } = await sql<{ name: string }>`
     select name from sqlite_master where type = 'table' and name glob 'hpcr_[0-9]*'
@@ -65,7 +66,7 @@ async function ownerOf(
 ): Promise<number | undefined> {
   for (const table of tables) {
     const { rows } = await sql<{ device_id: number }>`
-      select device_id from ${sql.table(table)} where hpcr = ${hpcr}
+      select device_id from ${sql.table(table)} where hpcr in (${indexKey(hpcr)}, ${hpcr})
     `.execute(database.query);
     if (rows[0]) return rows[0].device_id;
   }

@@ -17,7 +17,7 @@ import {
   requestLinkageChains,
 } from './linkage-conversation.ts';
 import type { OperatorsView } from './operators-view.ts';
-import type { RaOptions } from './options.ts';
+import type { PipelineOptions } from './options.ts';
 import type { RaSchema } from './schema.ts';
 
 /** Periods of a chain that are fetched at a time: bounds what waits on disk for a device. */
@@ -45,11 +45,11 @@ export interface PeriodValues {
  * its values has its chains continued, many devices in one question.
  */
 export class LinkageSupply {
-  readonly #options: RaOptions;
+  readonly #options: PipelineOptions;
   readonly #view: OperatorsView;
   readonly #outage = new Outage();
 
-  constructor(options: RaOptions, view: OperatorsView) {
+  constructor(options: PipelineOptions, view: OperatorsView) {
     this.#options = options;
     this.#view = view;
   }

@@ -1,8 +1,6 @@
 import { Ieee1609Dot2Error, type Time32 } from '@chrysalis/ieee1609dot2';
 import {
   DEFAULT_GLOBAL_POLICY,
-  expectIPeriod,
-  openLocalPolicyFile,
   type PolicyData,
   parseVersionedFileName,
   policyAt,
@@ -11,6 +9,7 @@ import {
 } from '@chrysalis/scms';
 import { Outage } from './back-off.ts';
 import type { Download } from './download.ts';
+import { policyOf } from './followed-policy.ts';
 import { localChainOf } from './local-chain.ts';
 import { governedPolicy, localPolicyOf, saysTheSame, signedLocalPolicy } from './local-policy.ts';
 import type { PolicySource, RaPolicy, RaSettings } from './options.ts';
@@ -51,7 +50,7 @@ export class LocalFiles {
   async start(): Promise<void> {
     this.#chain = await this.#store.newest('localCertificateChains');
     this.#policy = await this.#store.newest('localPolicy');
-    if (this.#policy) this.#obey(this.#policy);
+    if (this.#policy) this.#adopted = policyOf(this.#policy, this.#options);
     await this.wake();
     this.#timer = setInterval(() => void this.wake(), LOOK_MS);
     this.#timer.unref();
@@ -121,20 +120,6 @@ export class LocalFiles {
       this.#adopted ?? { global: DEFAULT_GLOBAL_POLICY },
       timeOf(this.#options.clock),
     );
-  }
-
-  /** Goes on by the policy of the last run. One that nobody can verify any more is no policy. */
-  #obey({ octets }: NamedFile): void {
-    const { trust, clock, log, iPeriod } = this.#options;
-    try {
-      const time = timeOf(clock);
-      const { policy } = openLocalPolicyFile(octets, trust, { time });
-      expectIPeriod(policy, iPeriod.lengthSec, time);
-      this.#adopted = policy;
-    } catch (error) {
-      if (!isRefused(error)) throw error;
-      log.warn({ err: error }, 'the policy of the last run is not obeyed');
-    }
   }
 
   async #makeChain(pg: Pg): Promise<void> {

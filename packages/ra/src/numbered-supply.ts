@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { composeAuthorizationRequest, type NumberedDevice } from './authorization-request.ts';
 import { giveUp, postponeDevice } from './device-progress.ts';
 import { endOfChain, supplySec } from './horizon.ts';
-import type { RaOptions } from './options.ts';
+import type { PipelineOptions } from './options.ts';
 import type { ComposedFile, PcaRequests } from './pca-requests.ts';
 import { endOf, periodOf } from './validity.ts';
 
@@ -12,10 +12,10 @@ const IN_STEP = 64;
 
 /** Identification and application certificates: no linkage values, no shuffle (sections 1.4, 3.6). */
 export class NumberedSupply {
-  readonly #options: RaOptions;
+  readonly #options: PipelineOptions;
   readonly #requests: PcaRequests;
 
-  constructor(options: RaOptions, requests: PcaRequests) {
+  constructor(options: PipelineOptions, requests: PcaRequests) {
     this.#options = options;
     this.#requests = requests;
   }

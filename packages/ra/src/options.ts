@@ -167,3 +167,23 @@ export interface RaOptions {
   /** Told about each step of authentication as it begins; for tests of their order, and for counting. */
   readonly onStep?: (step: string) => void;
 }
+
+/** What the pipeline needs of it all: wherever it runs. */
+export type PipelineOptions = Pick<
+  RaOptions,
+  | 'identity'
+  | 'trust'
+  | 'pca'
+  | 'la1'
+  | 'la2'
+  | 'database'
+  | 'objects'
+  | 'policy'
+  | 'iPeriod'
+  | 'clock'
+  | 'dropGraceMs'
+  | 'linkageCache'
+  | 'pauseAfterSec'
+  | 'random'
+  | 'log'
+>;

@@ -3,7 +3,7 @@ import { AuthorityUnavailableError, timeOf } from '@chrysalis/scms';
 import { backOffSec, Outage } from './back-off.ts';
 import { RETRY_LAST_SEC } from './device-progress.ts';
 import type { OperatorsView } from './operators-view.ts';
-import type { RaOptions } from './options.ts';
+import type { PipelineOptions } from './options.ts';
 import { checkReply } from './pca-conversation.ts';
 import type { DueRequest, Outcome, PcaRequests } from './pca-requests.ts';
 
@@ -13,13 +13,13 @@ const WIDEST_WINDOW = 128;
 
 /** Sends what the shuffle let go to the PCA, in its order, and records what comes back. */
 export class PcaDispatch {
-  readonly #options: RaOptions;
+  readonly #options: PipelineOptions;
   readonly #requests: PcaRequests;
   readonly #view: OperatorsView;
   readonly #outage = new Outage();
   #window = FIRST_WINDOW;
 
-  constructor(options: RaOptions, requests: PcaRequests, view: OperatorsView) {
+  constructor(options: PipelineOptions, requests: PcaRequests, view: OperatorsView) {
     this.#options = options;
     this.#requests = requests;
     this.#view = view;

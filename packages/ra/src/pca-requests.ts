@@ -272,7 +272,7 @@ async function addToIndex(
   for (const [period, ofPeriod] of Map.groupBy(files, (file) => file.period)) {
     await query.executeQuery(CompiledQuery.raw(createIndexTable(period)));
     const rows = ofPeriod.flatMap(({ device, requests }) =>
-      requests.map(({ hpcr }) => [hpcr.subarray(0, INDEX_OCTETS), device.id] as const),
+      requests.map(({ hpcr }) => [indexKey(hpcr), device.id] as const),
     );
     await insertRows(query, `${indexTable(period)} (hpcr, device_id)`, rows);
   }
@@ -301,6 +301,11 @@ async function postpone(
     'update device set failures = max(failures, ?), retry_at = max(retry_at, ?) where id = ?',
     [attempts + 1, retryAt, deviceId],
   );
+}
+
+/** By what a request is found in the index of its period. Indexes of the first schema have whole hashes. */
+export function indexKey(hpcr: Uint8Array): Uint8Array {
+  return hpcr.subarray(0, INDEX_OCTETS);
 }
 
 /** `i` is an integer of ours, never a string of somebody else's. */

@@ -6,7 +6,7 @@ import { OVERLAP_SEC } from './horizon.ts';
 import { LinkageSupply } from './linkage-supply.ts';
 import { NumberedSupply } from './numbered-supply.ts';
 import { OperatorsView } from './operators-view.ts';
-import type { RaOptions } from './options.ts';
+import type { PipelineOptions } from './options.ts';
 import { PcaDispatch } from './pca-dispatch.ts';
 import { PcaRequests } from './pca-requests.ts';
 import { PeriodsOver } from './periods-over.ts';
@@ -37,7 +37,7 @@ export interface PipelineHost {
  * are answered in between.
  */
 export class Pipeline implements PipelineHost {
-  readonly #options: RaOptions;
+  readonly #options: PipelineOptions;
   readonly #requests: PcaRequests;
   readonly #view: OperatorsView;
   readonly #linkage: LinkageSupply;
@@ -52,7 +52,7 @@ export class Pipeline implements PipelineHost {
   #awake = true;
   #running: Promise<void> | undefined;
 
-  constructor(options: RaOptions) {
+  constructor(options: PipelineOptions) {
     this.#options = options;
     this.#view = new OperatorsView(options);
     this.#requests = new PcaRequests(options.database, options.random);

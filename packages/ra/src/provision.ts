@@ -12,7 +12,7 @@ import {
 } from '@chrysalis/scms';
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
 import type { Contacts } from './contacts.ts';
-import type { DeviceRegistry, KnownDevice, NewDevice } from './device-registry.ts';
+import type { Device, DeviceRegistry, KnownDevice, NewDevice } from './device-registry.ts';
 import { hasLinkageChain } from './linkage-supply.ts';
 import type { RaOptions } from './options.ts';
 import { permissionsOf } from './permissions-of-enrollment.ts';
@@ -24,7 +24,7 @@ import {
   type RequestColumns,
 } from './registration.ts';
 import type { CertificateKind } from './schema.ts';
-import { columnsAfter } from './second-request.ts';
+import { asksForTheSame, columnsAfter, hasKeysOf } from './second-request.ts';
 import type { Tries } from './tries.ts';
 import { startOf } from './validity.ts';
 
@@ -99,12 +99,16 @@ export class Provisioning {
     identified: IdentifiedRequest,
     request: ProvisioningRequest,
   ): Promise<Uint8Array> {
-    const former = await this.#newest(this.#refuseSecond(identified, kind), identified);
+    const former = await this.#newest(this.#refuseSecond(identified, kind));
     if (kind === 'pseudonym') await this.#expectLinkageChain();
     const device = this.#describe(body, bodyHash, identified, request, former);
-    if (!(await this.#registry.register(device, device.registered_at, former))) {
-      return this.#answerToLoserOfRace(identified, bodyHash, kind);
-    }
+    const isRecorded =
+      former !== undefined && asksForTheSame(former, device)
+        ? await this.#registry.rename(former, device)
+        : await this.#registry.register(device, device.registered_at, former);
+    if (!isRecorded) return this.#answerToLoserOfRace(identified, bodyHash, kind);
+    // Each costs the LAs a chain and the PCA its certificates.
+    if (former) this.#tries.charge(identified.enrollment.hash, `provision-${kind}`);
     const hash = Buffer.from(device.request_hash).toString('hex');
     this.#options.log.info(
       { kind, requestHash: hash, firstI: device.first_i },
@@ -146,15 +150,11 @@ export class Provisioning {
     return undefined;
   }
 
-  /** The same row after everything that its device has fetched is noted. */
-  async #newest(
-    former: KnownDevice | undefined,
-    { enrollment }: IdentifiedRequest,
-  ): Promise<KnownDevice | undefined> {
+  /** The whole row, after everything that its device has fetched is noted. */
+  async #newest(former: KnownDevice | undefined): Promise<Device | undefined> {
     if (former === undefined) return undefined;
     await this.#contacts.flush();
-    const devices = await this.#registry.findByEnrollment(enrollment.hash);
-    return devices.find(({ id }) => id === former.id);
+    return this.#registry.find(former.id);
   }
 
   /** Precondition of the service: a chain in the PLV cache. Without one it is ours to mend, and the device comes again. */
@@ -183,7 +183,7 @@ export class Provisioning {
     bodyHash: Uint8Array,
     { enrollment, signed }: IdentifiedRequest,
     request: ProvisioningRequest,
-    former: KnownDevice | undefined,
+    former: Device | undefined,
   ): NewDevice {
     const now = timeOf(this.#options.clock);
     const permissions = permissionsOf(enrollment.certificate.toBeSigned);
@@ -194,7 +194,7 @@ export class Provisioning {
       );
     }
     const asked = this.#columnsOf(request, enrollment);
-    const columns = former ? columnsAfter(former, asked, enrollment, this.#options) : asked;
+    const columns = former ? this.#columnsAfter(former, asked, enrollment) : asked;
     const availableAt = this.#firstFileAt(request.type, now);
     const hash = requestHash(body);
     return {
@@ -216,6 +216,16 @@ export class Provisioning {
       la1_chain: null,
       la2_chain: null,
     };
+  }
+
+  #columnsAfter(
+    former: Device,
+    asked: RequestColumns,
+    enrollment: IdentifiedRequest['enrollment'],
+  ): RequestColumns {
+    if (asksForTheSame(former, asked)) return asked;
+    if (!hasKeysOf(former, asked)) return columnsAfter(former, asked, enrollment, this.#options);
+    throw new Refusal('raDuplicateRequestReceived', 'expected new keys with new parameters');
   }
 
   #columnsOf(

@@ -4,7 +4,7 @@ import { CompiledQuery, type Transaction } from 'kysely';
 import { Outage } from './back-off.ts';
 import { change } from './bulk.ts';
 import type { OperatorsView } from './operators-view.ts';
-import type { RaOptions } from './options.ts';
+import type { PipelineOptions } from './options.ts';
 import { indexTable } from './pca-requests.ts';
 import type { RaSchema } from './schema.ts';
 
@@ -18,12 +18,12 @@ const KEEP_TALLIES_SEC = 90 * 86_400;
 
 /** What is over goes: the files of a period, the index of its requests; and devices that are not heard of any more pause. */
 export class Retirement {
-  readonly #options: RaOptions;
+  readonly #options: PipelineOptions;
   readonly #view: OperatorsView;
   /** Of the object store, when files that are over cannot be deleted. */
   readonly #outage = new Outage();
 
-  constructor(options: RaOptions, view: OperatorsView) {
+  constructor(options: PipelineOptions, view: OperatorsView) {
     this.#options = options;
     this.#view = view;
   }

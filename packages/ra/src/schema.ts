@@ -25,6 +25,8 @@ export interface DeviceTable {
   readonly kind: CertificateKind;
   /** HashedId8 of the POST body: the name by which the device asks for its files. */
   readonly request_hash: Uint8Array;
+  /** The name under which its files lie, when that was its request hash before; null for the present one. */
+  readonly files_hash: Generated<Uint8Array | null>;
   /** SHA-256 of the POST body: tells a repetition of the very same octets from everything else. */
   readonly body_hash: Uint8Array;
   /** SHA-256 of the signed request inside: tells the same request in another envelope. */
@@ -293,6 +295,7 @@ export const RA_MIGRATIONS: readonly Migration[] = [
     name: '0003-fleet',
     statements: [
       'alter table device add column blocked integer not null default 0',
+      'alter table device add column files_hash blob',
       'alter table device add column last_seen integer not null default 0',
       'alter table device add column fetched_through integer not null default -1',
       'update device set last_seen = registered_at',

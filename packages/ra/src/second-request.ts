@@ -1,8 +1,9 @@
 /** A device that asks anew with other keys: after it was set up again, or to have its parameters changed (Q17). */
 
+import { equalConstantTime } from '@chrysalis/crypto';
 import type { VerifiedCertificate } from '@chrysalis/ieee1609dot2';
 import { timeOf } from '@chrysalis/scms';
-import type { KnownDevice } from './device-registry.ts';
+import type { Device, KnownDevice } from './device-registry.ts';
 import { endOfChain, supplySec } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import { Refusal } from './refusal.ts';
@@ -35,6 +36,33 @@ export function columnsAfter(
   if (first_start > now + supplySec(options) || first_start >= end) throw everythingFetched();
   const last_i = Math.floor((end - 1 - first_start) / columns.period_sec);
   return { ...columns, first_start, last_i };
+}
+
+/**
+ * Whether a request asks for what a registration has already: the same keys, in a body of another time. So does a device
+ * whose acknowledgement was lost when the RA changed its key: it seals the same keys to the new one.
+ */
+export function asksForTheSame(former: Device, columns: RequestColumns): boolean {
+  return KEY_COLUMNS.every((name) => areSame(former[name], columns[name]));
+}
+
+/** Cocoon keys come of these: the PCA certifies none of them twice, whatever else a request says. */
+export function hasKeysOf(former: Device, columns: RequestColumns): boolean {
+  return areSame(former.verify_seed, columns.verify_seed);
+}
+
+const KEY_COLUMNS = [
+  'verify_seed',
+  'verify_expansion',
+  'encryption_seed',
+  'encryption_expansion',
+  'cert_encryption_seed',
+  'cert_encryption_expansion',
+  'region',
+] as const;
+
+function areSame(a: Uint8Array | null, b: Uint8Array | null | undefined): boolean {
+  return a === null || b == null ? a === (b ?? null) : equalConstantTime(a, b);
 }
 
 function everythingFetched(): Refusal {

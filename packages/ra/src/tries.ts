@@ -59,7 +59,7 @@ export class Tries {
   ): Promise<T> {
     const limit = this.#limitOf(service);
     if (limit === 0) return work();
-    const key = `${service} ${Buffer.from(enrollmentHash).toString('latin1')}`;
+    const key = keyOf(enrollmentHash, service);
     this.#expectTry(key, limit);
     try {
       return await work();
@@ -67,6 +67,12 @@ export class Tries {
       if (error instanceof Refusal) this.#spend(key, limit);
       throw error;
     }
+  }
+
+  /** Costs a try although nothing failed: what is allowed now and then, and is not to be done all day. */
+  charge(enrollmentHash: Uint8Array, service: TriedService): void {
+    const limit = this.#limitOf(service);
+    if (limit > 0) this.#spend(keyOf(enrollmentHash, service), limit);
   }
 
   #limitOf(service: TriedService): number {
@@ -100,4 +106,8 @@ export class Tries {
       this.#buckets.delete(key);
     }
   }
+}
+
+function keyOf(enrollmentHash: Uint8Array, service: TriedService): string {
+  return `${service} ${Buffer.from(enrollmentHash).toString('latin1')}`;
 }

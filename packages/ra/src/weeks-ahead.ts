@@ -7,7 +7,7 @@ import type { Device } from './device-registry.ts';
 import { composeRequests } from './expand.ts';
 import { lastPeriodOfAll, skipsShuffle } from './horizon.ts';
 import type { Lacking, LinkageSupply } from './linkage-supply.ts';
-import type { RaOptions } from './options.ts';
+import type { PipelineOptions } from './options.ts';
 import type { ComposedFile, PcaRequests } from './pca-requests.ts';
 
 /** Devices looked at in a step: those that lack pre-linkage values are asked for together. */
@@ -17,11 +17,11 @@ const REQUESTS_IN_STEP = 256;
 
 /** Expands one period of many devices in a step: cocoon keys, and the octets of the requests to the PCA. */
 export class WeeksAhead {
-  readonly #options: RaOptions;
+  readonly #options: PipelineOptions;
   readonly #linkage: LinkageSupply;
   readonly #requests: PcaRequests;
 
-  constructor(options: RaOptions, linkage: LinkageSupply, requests: PcaRequests) {
+  constructor(options: PipelineOptions, linkage: LinkageSupply, requests: PcaRequests) {
     this.#options = options;
     this.#linkage = linkage;
     this.#requests = requests;

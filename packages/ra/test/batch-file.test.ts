@@ -46,12 +46,16 @@ describe('the zip of a period', () => {
     const iPeriod = new IPeriodClock();
     const first_start = iPeriod.start(600) + 1;
     const key = (kind: 'pseudonym' | 'identification' | 'application', i: number) =>
-      fileKey({ kind, request_hash, first_start, ...TERMS[kind] }, i, iPeriod);
-    assert.equal(key('pseudonym', 425), '425/01020304050607AB.zip');
+      fileKey(
+        { kind, request_hash, files_hash: null, first_start, ...TERMS[kind] },
+        i,
+        iPeriod,
+      );
+    assert.equal(key('pseudonym', 425), '425/01/01020304050607AB.zip');
     // 721 hours are four weeks, two days and an hour; the eleventh certificate begins 300 days later.
-    assert.equal(key('identification', 0), '604/01020304050607AB_0.zip');
-    assert.equal(key('identification', 10), '647/01020304050607AB_A.zip');
-    assert.equal(key('application', 0), '601/01020304050607AB.zip');
+    assert.equal(key('identification', 0), '604/01/01020304050607AB_0.zip');
+    assert.equal(key('identification', 10), '647/01/01020304050607AB_A.zip');
+    assert.equal(key('application', 0), '601/01/01020304050607AB.zip');
   });
 });
 
@@ -60,7 +64,13 @@ describe('the zip of one certificate', () => {
     const request_hash = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 0xab);
     const entries = (kind: 'identification' | 'application', i: number) =>
       Object.keys(
-        unzipSync(zipFile({ kind, request_hash, first_start: 0, ...TERMS[kind] }, i, [Uint8Array.of(9)])),
+        unzipSync(
+          zipFile(
+            { kind, request_hash, files_hash: null, first_start: 0, ...TERMS[kind] },
+            i,
+            [Uint8Array.of(9)],
+          ),
+        ),
       );
     assert.deepEqual(entries('identification', 0x1b), ['01020304050607AB_1B']);
     assert.deepEqual(entries('application', 0), ['01020304050607AB']);

@@ -4,6 +4,7 @@ import { capture, encode } from '@chrysalis/coer';
 import {
   type Certificate,
   CertificateBase,
+  type CertificateContent,
   checkValidAt,
   type Issuer,
 } from '@chrysalis/ieee1609dot2';
@@ -92,6 +93,26 @@ describe('an LCCF', () => {
 
   test('may leave out the root and everything but the MA', () => {
     assert.equal(adopt(local({ certs: [ica.given] })).certs.length, 1);
+  });
+});
+
+describe('certificates of before', () => {
+  test('are trusted beside an LCCF that leaves them out, issuers in any order, if they verify', () => {
+    const file = local({ certs: [ica, ra, crlg, pg].map(({ given }) => given) });
+    const { appPermissions, certIssuePermissions } = ica.certificate.certificate.toBeSigned;
+    const above = { appPermissions, certIssuePermissions } as Partial<CertificateContent>;
+    const other = issue('ica of before', above, root);
+    const below = issue('pca of before', { appPermissions: SECURITY_MANAGEMENT }, other);
+    const stranger = issue('pca of elsewhere', { appPermissions: SECURITY_MANAGEMENT }, otherRoot);
+    const former = [below, other, pca, ra, stranger, otherRoot].map(({ given }) => given);
+    const adopted = adoptLocalChainFile(file, [root.given], { former });
+    assert.deepEqual(
+      adopted.former.map(({ id }) => toHex(id)),
+      [other, pca, below].map(({ certificate }) => toHex(certificate.id)),
+    );
+    for (const { certificate } of [below, pca]) assert(adopted.trust.get(certificate.id));
+    assert.equal(adopted.trust.get(stranger.certificate.id), undefined);
+    assert.equal(adopted.trust.get(otherRoot.certificate.id), undefined);
   });
 });
 

@@ -12,6 +12,7 @@ import {
   customPolicy,
   DEFAULT_GLOBAL_POLICY,
   type LocalPolicyParts,
+  localPolicyGenerationTime,
   openGlobalPolicyFile,
   openLocalPolicyFile,
   openPolicySignature,
@@ -89,6 +90,21 @@ describe('a SignedLocalPolicyFile', () => {
     assert.deepEqual(opened.pg.id, pg.certificate.id);
     const values = policyAt(opened.policy, NOW);
     assert.deepEqual([values.certsPerIPeriod, values.pcaHost], [25, 'pca.test']);
+  });
+
+  test('tells when it was made, also to who cannot verify it', () => {
+    const file = localPolicyFile();
+    const made = BigInt(NOW - 100) * 1_000_000n;
+    assert.equal(open(file).generationTime, made);
+    assert.equal(localPolicyGenerationTime(file), made);
+    const { payload } = openSignedMessage(file, trust());
+    for (const octets of [new Uint8Array(3), payload]) {
+      assert.throws(() => localPolicyGenerationTime(octets), { code: 'malformed' });
+    }
+    const global = { ...times, gpfVersion: 3, policy: DEFAULT_GLOBAL_POLICY };
+    assert.throws(() => localPolicyGenerationTime(composeGlobalPolicyFile(global, signerOf(pg))), {
+      code: 'unexpected-message',
+    });
   });
 
   test('of any RA, when none is asked for; names in any case; a custom policy for nobody', () => {

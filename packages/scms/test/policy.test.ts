@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { decode, encode } from '@chrysalis/coer';
-import type { Duration } from '@chrysalis/ieee1609dot2';
+import { type Duration, durationSeconds } from '@chrysalis/ieee1609dot2';
 import {
   changeFrom,
   constantSeries,
   DEFAULT_GLOBAL_POLICY,
+  exactDuration,
   expectCustomPolicy,
+  expectIPeriod,
   expectUsablePolicy,
   GlobalPolicyData,
   nextPolicyChange,
@@ -218,6 +220,27 @@ describe('a policy that nobody could live by is refused', () => {
       /rseApplicationCertOverlap/,
     ],
     [
+      'a lifetime of RSE certificates that no Duration states whole',
+      {
+        global: {
+          rseApplicationCertValidity: constantSeries<Duration>({ type: 'years', value: 1 }),
+        },
+      },
+      /rseApplicationCertValidity of whole seconds .*saw 31556952 s and 3600 s/,
+    ],
+    [
+      'fractions of a second',
+      {
+        global: {
+          rseApplicationCertOverlap: constantSeries<Duration>({
+            type: 'milliseconds',
+            value: 1500,
+          }),
+        },
+      },
+      /whole seconds .*and 1.5 s/,
+    ],
+    [
       'no pause between retrievals',
       { global: { maxGpfGccfRetrievalInterval: constantSeries(hours(0)) } },
       /maxGpfGccfRetrievalIntervalSec/,
@@ -228,6 +251,38 @@ describe('a policy that nobody could live by is refused', () => {
       assert.throws(() => expectUsablePolicy(data), { code: 'policy', message });
     });
   }
+
+  test('a Duration is in hours when it can be', () => {
+    const rows: readonly [number, Duration | undefined][] = [
+      [169 * 3600, hours(169)],
+      [90 * 60, { type: 'minutes', value: 90 }],
+      [65_535, { type: 'seconds', value: 65_535 }],
+      [65_537, undefined],
+      [65_535 * 60, { type: 'minutes', value: 65_535 }],
+      [65_535 * 3600, hours(65_535)],
+      [65_580 * 3600, { type: 'sixtyHours', value: 1093 }],
+      [7 * 31_556_952, { type: 'years', value: 7 }],
+      [0, undefined],
+    ];
+    for (const [seconds, expected] of rows) {
+      assert.deepEqual(exactDuration(seconds), expected, String(seconds));
+      if (expected) assert.equal(durationSeconds(expected), seconds);
+    }
+  });
+
+  test('an i-period of another length than the one that is counted by, now or later', () => {
+    const changed = { global: { iPeriod: changeFrom(constantSeries(hours(168)), NOW, hours(24)) } };
+    expectIPeriod(changed, 86_400, NOW);
+    expectIPeriod({ global: {} }, 604_800, NOW);
+    for (const [length, time] of [
+      [604_800, NOW],
+      [604_800, NOW - 1],
+      [86_400, NOW - 1],
+    ] as const) {
+      const message = new RegExp(`iPeriod of ${length} s`);
+      assert.throws(() => expectIPeriod(changed, length, time), { code: 'policy', message });
+    }
+  });
 
   test('also when it becomes so only later', () => {
     const later = { global: { minCertsPerIPeriod: changeFrom(constantSeries(20), NOW, 50) } };

@@ -1,0 +1,119 @@
+/** What every part of an RA is made of, as its configuration has it: the server, and the pipeline in a thread of its own. */
+import {
+  expectEncryptionKey,
+  expectSigningKey,
+  readCertificateFile,
+  readPrivateKeyFile,
+} from '@chrysalis/authorities';
+import type { Random } from '@chrysalis/crypto';
+import {
+  asCertificate,
+  decrypterOf,
+  type HashedCertificate,
+  type TrustStore,
+} from '@chrysalis/ieee1609dot2';
+import {
+  type Log,
+  type PipelineOptions,
+  type PolicyOverrides,
+  type PolicySource,
+  RA_MIGRATIONS,
+  type RaIdentity,
+  type RaSchema,
+} from '@chrysalis/ra';
+import { type Clock, timeOf } from '@chrysalis/scms';
+import { openDatabase, openDirectoryObjectStore } from '@chrysalis/store';
+import type { ChrysalisConfig } from './config.ts';
+import { iPeriodOfPolicy, openIPeriod } from './i-period.ts';
+import { openPolicyGenerator } from './in-process.ts';
+import { openPeers } from './peers.ts';
+import { loadTrust, trustConfigured } from './trust.ts';
+
+const SECONDS_PER_HOUR = 3600;
+const SECONDS_PER_WEEK = 604_800;
+
+export interface RaParts extends Omit<PipelineOptions, 'policy'> {
+  /** What the configuration decides; the policy in force has the rest. */
+  readonly ownPolicy: PolicyOverrides;
+  readonly pg: PolicySource | undefined;
+}
+
+/**
+ * Opens and checks what the configuration names. What is opened is closed with `resources`.
+ *
+ * @throws CliError, AuthorityError, StoreError, Ieee1609Dot2Error
+ */
+export async function openRaParts(
+  config: ChrysalisConfig,
+  directory: string,
+  { clock, random, log }: { clock: Clock; random: Random; log: Log },
+  resources: AsyncDisposableStack,
+): Promise<RaParts> {
+  const trust = await loadTrust(config.trust);
+  const identity = await loadIdentity(config, trust, log);
+  const database = await openDatabase<RaSchema>(config.store.url, RA_MIGRATIONS);
+  resources.defer(() => database.close());
+  const surroundings = { directory, trust, clock, log };
+  const pg = config.pg && (await openPolicySource(config, surroundings));
+  const iPeriod = await openIPeriod(config, database, () =>
+    iPeriodOfPolicy(pg && (() => pg.port.globalPolicyFile()), trust, timeOf(clock)),
+  );
+  const peers = await openPeers(
+    { config, directory, trust, iPeriod, clock, random, log },
+    resources,
+  );
+  const { pauseAfterWeeks } = config.certificates;
+  return {
+    identity,
+    trust,
+    ...peers,
+    database,
+    objects: await openDirectoryObjectStore(config.objects.url.slice('file:'.length)),
+    linkageCache: config.pipeline.linkageCache,
+    ...(pauseAfterWeeks > 0 && { pauseAfterSec: pauseAfterWeeks * SECONDS_PER_WEEK }),
+    iPeriod,
+    clock,
+    random,
+    log,
+    ownPolicy: ownPolicyOf(config),
+    pg,
+  };
+}
+
+function ownPolicyOf({ certificates, shuffle }: ChrysalisConfig): PolicyOverrides {
+  return {
+    ...(certificates.perPeriod !== undefined && {
+      certificatesPerPeriod: certificates.perPeriod,
+    }),
+    ...(certificates.weeksAhead !== undefined && { weeksAhead: certificates.weeksAhead }),
+    ...(shuffle.threshold !== undefined && { shuffleThreshold: shuffle.threshold }),
+    ...(shuffle.maxAgeHours !== undefined && {
+      shuffleMaxAgeSec: shuffle.maxAgeHours * SECONDS_PER_HOUR,
+    }),
+    shuffleInitial: shuffle.initial,
+  };
+}
+
+async function openPolicySource(
+  { trust }: ChrysalisConfig,
+  surroundings: Parameters<typeof openPolicyGenerator>[0],
+): Promise<PolicySource> {
+  const roots = trust.roots.map(async (file) => asCertificate(await readCertificateFile(file)));
+  return { port: await openPolicyGenerator(surroundings), roots: await Promise.all(roots) };
+}
+
+/** The RA's own certificate and keys: they have to belong together. */
+async function loadIdentity(
+  config: ChrysalisConfig,
+  trust: TrustStore,
+  log: Log,
+): Promise<RaIdentity> {
+  const { ra } = config;
+  const certificate: HashedCertificate = await readCertificateFile(ra.certificate);
+  const signer = await readPrivateKeyFile(ra.signingKey);
+  const encryptionKey = await readPrivateKeyFile(ra.encryptionKey);
+  expectSigningKey(certificate, signer, ra.signingKey);
+  expectEncryptionKey(certificate, encryptionKey, ra.encryptionKey);
+  trustConfigured(trust, certificate, log);
+  return { certificate, hostname: ra.host, signer, decrypter: decrypterOf(encryptionKey) };
+}

@@ -1,0 +1,136 @@
+/** `chrysalis tls`: what it says, what it writes, what it refuses. */
+import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
+import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { OcspQuestion } from '../../ra/src/ocsp-response.ts';
+import { loadConfig, parseConfig } from '../src/config.ts';
+import { openOcspSource } from '../src/ocsp-source.ts';
+import { NOW_MS, run, temporaryDirectory } from './run-main.ts';
+
+const clock = { now: () => NOW_MS };
+
+async function stateDirectory(t: TestContext, name = 'state') {
+  const directory = join(await temporaryDirectory(t), name);
+  const cli = (...args: string[]) => run(['--dir', directory, ...args]);
+  assert.equal((await cli('init')).status, 0);
+  return { directory, cli, at: (file: string) => join(directory, file) };
+}
+
+describe('chrysalis tls', () => {
+  it('says what the certificate is, and that nobody has revoked it', async (t) => {
+    const { cli, at } = await stateDirectory(t);
+    const certificate = new X509Certificate(await readFile(at('ra/tls-certificate.pem')));
+    const { status, stdout } = await cli('tls', 'status');
+    assert.equal(status, 0);
+    assert.match(stdout, /^CN=localhost\n {2}names {3}DNS:localhost, IP Address:127\.0\.0\.1\n/);
+    assert.match(stdout, /^ {2}status {2}good$/m);
+    const json = JSON.parse((await cli('--json', 'tls', 'status')).stdout);
+    assert.equal(json.serialNumber, certificate.serialNumber.toLowerCase());
+    assert.equal(json.validUntil, certificate.validToDate.toISOString());
+    assert.equal(json.status, 'good');
+  });
+
+  it('revokes once: the first time and reason stay', async (t) => {
+    const { directory, cli, at } = await stateDirectory(t);
+    const first = await cli('tls', 'revoke', '--reason', 'keyCompromise');
+    assert.match(
+      first.stdout,
+      /^ {2}status {2}revoked at 2026-11-21T20:50:00\.000Z, keyCompromise$/m,
+    );
+    const written = await readFile(at('authorities/x509-root/revoked.json'), 'utf8');
+    const later = await run(['--dir', directory, 'tls', 'revoke'], {
+      clock: { now: () => NOW_MS + 1000 },
+    });
+    assert.equal(later.stdout, first.stdout);
+    assert.equal(await readFile(at('authorities/x509-root/revoked.json'), 'utf8'), written);
+    assert.equal((await cli('tls', 'status')).stdout, first.stdout);
+  });
+
+  it('revokes another certificate of the same root, and leaves that of the RA alone', async (t) => {
+    const { cli, at } = await stateDirectory(t);
+    await copyFile(at('authorities/x509-root/certificate.pem'), at('old.pem'));
+    assert.equal((await cli('tls', 'revoke', '--certificate', at('old.pem'))).status, 0);
+    assert.match((await cli('tls', 'status')).stdout, /^ {2}status {2}good$/m);
+  });
+
+  it('refuses what it cannot revoke', async (t) => {
+    const { cli, at } = await stateDirectory(t);
+    const other = await stateDirectory(t, 'other');
+    for (const [file, message] of [
+      [other.at('ra/tls-certificate.pem'), /expected a certificate of .*, saw one of another/],
+      [at('ra/certificate.oer'), /expected an X\.509 certificate, PEM/],
+      [at('nothing.pem'), /no such file/],
+    ] as const) {
+      const { status, stderr } = await cli('tls', 'revoke', '--certificate', file);
+      assert.equal(status, 1);
+      assert.match(stderr, message);
+      assert.doesNotMatch(stderr, /internal error/);
+    }
+    assert.equal((await cli('tls', 'revoke', '--reason', 'boredom')).status, 2);
+  });
+
+  it('says nothing to be good on a list that it cannot read', async (t) => {
+    const { cli, at, directory } = await stateDirectory(t);
+    await writeFile(at('authorities/x509-root/revoked.json'), '{ "revoked": [{}] }');
+    const { status, stderr } = await cli('tls', 'status');
+    assert.equal(status, 1);
+    assert.match(stderr, /revoked\.json: expected what chrysalis writes there/);
+    const config = await loadConfig(directory);
+    const source = await openOcspSource(config, { mode: 'in-process' }, directory, clock);
+    const { request } = await OcspQuestion.about(
+      new X509Certificate(await readFile(config.ra.tlsCert)).raw,
+      new X509Certificate(source.issuerPem).raw,
+    );
+    const { signal } = new AbortController();
+    await assert.rejects(source.respond(request, signal), /revoked\.json: expected/);
+  });
+});
+
+describe('[ocsp]', () => {
+  it('is in process in what init writes, or has a URL', async (t) => {
+    const { directory, at } = await stateDirectory(t);
+    assert.deepEqual((await loadConfig(directory)).ocsp, { mode: 'in-process' });
+    const text = await readFile(at('chrysalis.toml'), 'utf8');
+    const withSection = (section: string) =>
+      parseConfig(text.replace(/^\[ocsp\]\n[^[]*/m, `${section}\n`), directory).ocsp;
+    assert.equal(withSection(''), undefined);
+    const url = 'http://ocsp.example.com/';
+    assert.deepEqual(withSection(`[ocsp]\nmode = "http"\nurl = "${url}"`), { mode: 'http', url });
+    for (const [section, message] of [
+      ['[ocsp]\nmode = "http"', /ocsp\.url: expected/],
+      ['[ocsp]\nmode = "http"\nurl = "ldap://x/"', /ocsp\.url: expected an http URL, saw "ldap/],
+      ['[ocsp]\nmode = "in-process"\nurl = "http://x/"', /ocsp\.url: expected a known key/],
+      ['[ocsp]\nmode = "file"', /ocsp\.mode: expected/],
+    ] as const) {
+      assert.throws(() => withSection(section), { name: 'CliError', message });
+    }
+  });
+
+  it('is refused when the issuer of the certificate is another', async (t) => {
+    const { directory, at } = await stateDirectory(t);
+    const other = await stateDirectory(t, 'other');
+    await copyFile(other.at('ra/tls-certificate.pem'), at('ra/tls-certificate.pem'));
+    const config = await loadConfig(directory);
+    for (const ocsp of [
+      { mode: 'in-process' },
+      { mode: 'http', url: 'http://127.0.0.1/' },
+    ] as const) {
+      await assert.rejects(openOcspSource(config, ocsp, directory, clock), {
+        name: 'CliError',
+        message: 'ocsp: expected the issuer of ra.tls-cert, saw another',
+      });
+    }
+    // The one whom it may be: the second certificate of the chain.
+    const chain = await Promise.all(
+      [at('ra/tls-certificate.pem'), other.at('authorities/x509-root/certificate.pem')].map(
+        (file) => readFile(file, 'utf8'),
+      ),
+    );
+    await writeFile(at('ra/tls-certificate.pem'), chain.join(''));
+    const http = { mode: 'http', url: 'http://127.0.0.1/' } as const;
+    const { issuerPem } = await openOcspSource(config, http, directory, clock);
+    assert.equal(`${issuerPem}\n`, chain[1]);
+  });
+});
