@@ -7,7 +7,7 @@
  * CHRYSALIS_FLEET_WORKERS (2 threads of the checker), CHRYSALIS_FLEET_DIR (a new directory, kept; without it a temporary one).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { CheckReport, SimulationReport } from '@chrysalis/fleet';
@@ -42,22 +42,19 @@ export async function runFleet(run: FleetRun): Promise<readonly [FleetStage, Fle
   const state = join(run.directory, 'state');
   const init = ['--dir', state, 'init', '--port', '0', '--weeks-ahead', String(run.weeks)];
   await command(init, run, 0);
-  await configure(join(state, 'chrysalis.toml'), run.perPeriod);
+  await setPolicy(run, state);
   const first = await stage(run, state, 0);
   run.say?.(`${run.weeks} weeks pass`);
   return [first, await stage(run, state, run.weeks * WEEK_SEC)];
 }
 
-async function configure(file: string, perPeriod: number): Promise<void> {
-  const text = await readFile(file, 'utf8');
-  const changed = text
-    .replace(/^# per-period = \d+$/m, `per-period = ${perPeriod}`)
-    // The last requests of a fleet would otherwise wait for two days until the shuffle opens by age.
-    .replace(/^# threshold = \d+$/m, 'threshold = 1');
-  if (!/^per-period/m.test(changed) || !/^threshold/m.test(changed)) {
-    throw new Error(`expected per-period and threshold, as comments, in ${file}`);
-  }
-  await writeFile(file, changed);
+/** The policy of this SCMS: so many certificates in a week, and a shuffle that keeps nobody waiting for others. */
+async function setPolicy(run: FleetRun, state: string): Promise<void> {
+  const set = (key: string, value: number) =>
+    command(['--dir', state, 'policy', 'set', key, String(value)], run, 0);
+  await set('min-certs-per-i-period', run.perPeriod);
+  // Else the last requests of a fleet would wait for two days until the shuffle opens by age.
+  await set('shuffle-threshold', 1);
 }
 
 async function stage(run: FleetRun, state: string, offsetSec: number): Promise<FleetStage> {

@@ -91,7 +91,7 @@ export class Pipeline implements PipelineHost {
     while (!this.#stopping) {
       try {
         this.#awake = false;
-        if (await this.#step()) await yieldToDevices();
+        if (await this.step()) await yieldToDevices();
         else await this.#sleepUnlessWoken(await this.#untilNext());
         if (faults > 0) await this.#view.over('pipeline');
         faults = 0;
@@ -106,7 +106,7 @@ export class Pipeline implements PipelineHost {
   }
 
   /** Does a little of everything; false when there was nothing to do. */
-  async #step(): Promise<boolean> {
+  async step(): Promise<boolean> {
     const now = timeOf(this.#options.clock);
     const overForSure = this.#overForSure(now);
     await this.#retirement.step(overForSure);
