@@ -4,16 +4,6 @@
  * calls of node:crypto underneath. A ratio of 1 means that our layer costs nothing.
  */
 
-import { execFileSync } from 'node:child_process';
-import {
-  createCipheriv,
-  createECDH,
-  createPublicKey,
-  ECDH,
-  generateKeyPairSync,
-  sign,
-  verify,
-} from 'node:crypto';
 import {
   addToPoint,
   ccmOpen,
@@ -35,6 +25,15 @@ import {
   SHA256_EMPTY,
   systemRandom,
 } from '@chrysalis/crypto';
+import {
+  bareOperations,
+  type Cost,
+  median,
+  type NativeName,
+  opensslCosts,
+  type Timed,
+  time,
+} from './native.ts';
 
 /** One line of the result. */
 export interface CryptoMeasurement {
@@ -49,24 +48,11 @@ export interface CryptoMeasurement {
   readonly reference: string;
 }
 
-/** Something to time. `run` is called with a running number and does `lanes` operations. */
-interface Timed {
-  readonly lanes?: number;
-  readonly run: (index: number) => unknown;
-}
-
 interface Operation extends Timed {
   readonly name: string;
   readonly variant: string;
   /** The native costs that this operation cannot do without, and how many times each. */
   readonly native: readonly (readonly [NativeName, number])[];
-}
-
-type NativeName = 'k·G' | 'decompress' | 'ECDH' | 'sign' | 'verify' | 'import' | 'CCM' | 'AES key';
-
-interface Cost {
-  readonly cpuUs: number;
-  readonly wallUs: number;
 }
 
 interface NativeCost {
@@ -83,7 +69,6 @@ const OPENSSL_SECONDS = 3;
 const BATCH = 20;
 /** Different inputs to go through, so that nothing is measured on one value. */
 const INPUTS = 64;
-const CURVE = 'prime256v1';
 
 /**
  * Measures and prints: a table, or with `json` one CryptoMeasurement a line.
@@ -121,52 +106,6 @@ export async function run(options: { json: boolean; seconds?: number }): Promise
           ),
     );
   }
-}
-
-/** The calls of node:crypto that our operations stand on, as lean as they can be made. */
-function bareOperations(): Map<NativeName, Timed> {
-  const { scalars, points, message, text, key, nonce } = makeInputs();
-  const generator = createECDH(CURVE);
-  const agreement = createECDH(CURVE);
-  agreement.setPrivateKey(scalars[0]!);
-  const compressed = points.map((p) => convert(p, 'compressed'));
-  const jwks = points.map((p) => ({
-    kty: 'EC',
-    crv: 'P-256',
-    x: Buffer.from(p.subarray(1, 33)).toString('base64url'),
-    y: Buffer.from(p.subarray(33)).toString('base64url'),
-  }));
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: CURVE });
-  const signature = sign('sha256', message, privateKey);
-
-  return new Map<NativeName, Timed>([
-    [
-      'k·G',
-      {
-        run: (i) => {
-          generator.setPrivateKey(scalars[i % INPUTS]!);
-          return generator.getPublicKey();
-        },
-      },
-    ],
-    ['decompress', { run: (i) => convert(compressed[i % INPUTS]!, 'uncompressed') }],
-    ['ECDH', { run: (i) => agreement.computeSecret(points[i % INPUTS]!) }],
-    ['sign', { run: () => sign('sha256', message, privateKey) }],
-    ['verify', { run: () => verify('sha256', message, publicKey, signature) }],
-    ['import', { run: (i) => createPublicKey({ key: jwks[i % INPUTS]!, format: 'jwk' }) }],
-    [
-      'CCM',
-      {
-        run: () => {
-          const cipher = createCipheriv('aes-128-ccm', key, nonce, { authTagLength: 16 });
-          cipher.update(text);
-          cipher.final();
-          return cipher.getAuthTag();
-        },
-      },
-    ],
-    ['AES key', { run: () => createCipheriv('aes-128-ecb', key, null).update(text) }],
-  ]);
 }
 
 function ourOperations(): Operation[] {
@@ -272,10 +211,6 @@ function makeInputs() {
   };
 }
 
-function convert(point: Uint8Array, form: 'compressed' | 'uncompressed'): Buffer {
-  return ECDH.convertKey(point, CURVE, undefined, undefined, form) as Buffer;
-}
-
 /** The median cost of each, in the order given. */
 function measure(all: readonly Timed[], seconds: number): Cost[] {
   const sliceUs = (seconds * 1e6) / (all.length * (ROUNDS + 1));
@@ -295,45 +230,6 @@ function measure(all: readonly Timed[], seconds: number): Cost[] {
       wallUs: median(samples.map((cost) => cost.wallUs)) / lanes,
     };
   });
-}
-
-/** The cost of one call, from `count` calls. */
-function time(timed: Timed, count: number): Cost {
-  const wallStart = process.hrtime.bigint();
-  const cpuStart = process.cpuUsage();
-  for (let i = 0; i < count; i += 1) {
-    timed.run(i);
-  }
-  const { user, system } = process.cpuUsage(cpuStart);
-  const wallUs = Number(process.hrtime.bigint() - wallStart) / 1000;
-  return { cpuUs: (user + system) / count, wallUs: wallUs / count };
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
-}
-
-/** CPU microseconds from `openssl speed`; empty where there is no openssl command. */
-function opensslCosts(): Map<NativeName, number> {
-  let report: string;
-  try {
-    report = execFileSync('openssl', ['speed', '-seconds', '1', 'ecdsap256', 'ecdhp256'], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-  } catch {
-    return new Map();
-  }
-  const ecdsa = /ecdsa \(nistp256\)\s+\S+s\s+\S+s\s+([\d.]+)\s+([\d.]+)/.exec(report);
-  const ecdh = /ecdh \(nistp256\)\s+\S+s\s+([\d.]+)/.exec(report);
-  if (ecdsa === null || ecdh === null) {
-    return new Map();
-  }
-  return new Map<NativeName, number>([
-    ['sign', 1e6 / Number(ecdsa[1])],
-    ['verify', 1e6 / Number(ecdsa[2])],
-    ['ECDH', 1e6 / Number(ecdh[1])],
-  ]);
 }
 
 function toMeasurement(

@@ -362,10 +362,11 @@ async function liveUntil(end: Time32): Promise<void> {
   while (timeOf(clock) < end) {
     const now = timeOf(clock);
     const nextDay = START + (Math.floor((now - START) / DAY) + 1) * DAY;
+    const next = Math.min(nextDay, end);
     const promise = Math.min(obe.nextPromise, rse.nextPromise);
     // What is promised for the hour after a daily contact is waited for.
-    const isPromised = promise <= nextDay + HOUR;
-    step(isPromised ? promise : Math.min(nextDay, end));
+    const isPromised = promise <= next + HOUR;
+    step(isPromised ? promise : next);
     for (const device of [obe, rse]) {
       if (!isPromised || device.nextPromise === promise) await device.contact();
     }

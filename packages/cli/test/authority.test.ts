@@ -116,8 +116,11 @@ describe('chrysalis authority export', () => {
       [pca, la1, la2].map(({ port }) => port instanceof RemoteAuthority),
       [false, true, true],
     );
+    // It answers, with a refusal that it signs.
+    assert((await pca.port.requestCertificate(Uint8Array.of(1))).length > 0);
     await resources.disposeAsync();
-    assert.equal((await exportOf('pca')).status, 0);
+    const last = await exportOf('pca');
+    assert.equal(last.status, 0, last.stderr);
     for (const name of ['pca', 'la1', 'la2']) {
       assert.deepEqual(await files(join(ra, 'authorities', name)), ['certificate.oer']);
     }
@@ -158,15 +161,13 @@ describe('chrysalis authority export', () => {
   it('that was cut off before the RA knew begins anew', async (t) => {
     const { at, exportOf } = await scene(t);
     assert.equal((await exportOf('la1')).status, 0);
-    const { exportOf: another, ra, files } = await scene(t);
+    const { ra, files } = await scene(t);
     // What an export leaves behind that was killed while it wrote: of another SCMS, so that it shows.
-    await copyFile(join(at('la1'), 'authority.toml'), join(ra, 'authorities/x'));
     const to = at('la1');
     await writeFile(join(to, '.chrysalis-export'), '');
     const again = await run(['--dir', ra, 'authority', 'export', 'la2', '--to', to]);
     assert.equal(again.status, 0, again.stderr);
     assert(!(await files(to)).some((file) => file.includes('la1') || file.startsWith('.')));
-    assert.equal((await another('la2')).status, 1);
   });
 
   it('that was cut off after the RA knew goes on, and is not served before', async (t) => {

@@ -364,6 +364,29 @@ describe('EndEntity.download', () => {
   });
 });
 
+describe('EndEntity.fetch', () => {
+  it('keeps a file unopened, which a download then opens without asking for it again', async () => {
+    const { ee, ra, profile } = await device();
+    await assert.rejects(ee.fetch('pseudonym', CURRENT_I), { code: 'not-acknowledged' });
+    await ee.request('pseudonym');
+    const zip = await ee.fetch('pseudonym', CURRENT_I);
+    const folder = profile.certificates('pseudonym');
+    assert.deepEqual(await folder.zip(CURRENT_I), zip);
+    assert.deepEqual(await folder.openedNumbers(), []);
+    assert.deepEqual(await ee.fetch('pseudonym', CURRENT_I), zip);
+    const { batches } = await ee.download('pseudonym', { i: CURRENT_I });
+    assert.equal(batches[0]?.certificates.length, 3);
+    assert.equal(ra.filesAsked.length, 1);
+  });
+
+  it('does not wait for a file that is not there', async () => {
+    const { ee, clock } = await device({ periods: 1 });
+    await ee.request('pseudonym');
+    await assert.rejects(ee.fetch('pseudonym', CURRENT_I + 1), { code: 'refused' });
+    assert.deepEqual(clock.slept, []);
+  });
+});
+
 describe('EndEntity.info', () => {
   it('keeps the time of the next top-up', async () => {
     const { ee, ra, profile } = await device();

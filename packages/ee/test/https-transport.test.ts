@@ -4,7 +4,13 @@ import { before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RA_EE_ERROR_EXPLANATIONS } from '@chrysalis/scms';
 import type { X509Identity } from '../../authorities/src/x509.ts';
-import { EeError, type HttpsTimeouts, httpsTransport, type RaTransport } from '../src/index.ts';
+import {
+  EeError,
+  type HttpsTimeouts,
+  httpsTransport,
+  type RaTransport,
+  tlsContext,
+} from '../src/index.ts';
 import { expectStatus, readBody } from '../src/response-body.ts';
 import { serveHttps, tlsIdentity } from './https-server.ts';
 
@@ -91,6 +97,24 @@ describe('httpsTransport', () => {
     // Both over the same connection.
     assert.deepEqual(made, [1, 1]);
     assert.equal(handshakes(), 1);
+  });
+
+  it('shares a context with other transports, which may hold it to TLS 1.2', async (t) => {
+    const versions: (string | null)[] = [];
+    const { url, server: tlsServer } = await serveHttps(t, server, (_, response) => response.end());
+    tlsServer.on('secureConnection', (socket) => versions.push(socket.getProtocol()));
+    const connects: number[] = [];
+    const x509Root = root.certificatePem;
+    for (const context of [tlsContext(x509Root), tlsContext(x509Root, 'TLSv1.2')]) {
+      for (let n = 0; n < 2; n += 1) {
+        const onConnect = (ms: number) => connects.push(ms);
+        const transport = httpsTransport({ x509Root, context, onConnect });
+        await readBody(await post(transport, url), 0);
+        await transport.close();
+      }
+    }
+    assert.deepEqual(versions, ['TLSv1.3', 'TLSv1.3', 'TLSv1.2', 'TLSv1.2']);
+    assert(connects.length === 4 && connects.every((ms) => ms > 0));
   });
 
   it('connects anew when the connection was closed in the meantime', async (t) => {

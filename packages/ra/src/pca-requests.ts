@@ -10,8 +10,13 @@ import type { RaSchema } from './schema.ts';
 
 /** Octets of a request's hash by which its certificate is found again: two requests never share as many. */
 const INDEX_OCTETS = 16;
-/** Requests of this epoch skip the shuffle. */
-const RELEASED_EPOCH = 0;
+/** The first epoch of the shuffle. */
+const FIRST_EPOCH = 1;
+/**
+ * Requests that skip the shuffle leave by the second in which they were made, as epochs before the first: none waits
+ * while others that came later go on and on.
+ */
+const SKIPPING_EPOCH = -(2 ** 40);
 /** Steps after which what waits is counted anew: other processes put in and take out as well. */
 const RECOUNT_AFTER = 100;
 
@@ -84,7 +89,8 @@ export class PcaRequests {
       for (const file of files) if (await moveOn(query, file)) taken.push(file);
       if (taken.length === 0) return;
       const pooled = taken.filter(({ isReleased }) => !isReleased);
-      const filling = pooled.length > 0 ? await this.#fill(query, pooled, now) : RELEASED_EPOCH;
+      const skipping = SKIPPING_EPOCH + now;
+      const filling = pooled.length > 0 ? await this.#fill(query, pooled, now) : skipping;
       await insertRows(
         query,
         'batch (device_id, i, period, missing)',
@@ -92,7 +98,7 @@ export class PcaRequests {
       );
       const rows = taken.flatMap(({ device, i, period, requests, isReleased }) =>
         requests.map(({ j, octets }) => [
-          isReleased ? RELEASED_EPOCH : filling,
+          isReleased ? skipping : filling,
           this.#randomKey(),
           device.id,
           i,
@@ -122,10 +128,15 @@ export class PcaRequests {
     if (filling === undefined || filling.size === 0) return 0;
     if (filling.size < threshold && filling.oldest_at > oldestBefore) return 0;
     return this.#database.transaction(async (query) => {
-      const left = await change(query, 'delete from shuffle where epoch = ?', [filling.epoch]);
+      const { epoch } = filling;
+      const left = await change(query, 'delete from shuffle where epoch = ?', [epoch]);
       if (left === 0) return 0;
-      await insertRows(query, 'shuffle (epoch, size, oldest_at)', [[filling.epoch + 1, 0, 0]]);
-      return filling.size;
+      // What was put in may be gone: a device has asked anew, or a period is over.
+      const { size, oldest } = await contentOf(query, epoch);
+      const isDue = size >= threshold || (size > 0 && oldest <= oldestBefore);
+      const next = isDue ? [epoch + 1, 0, 0] : [epoch, size, oldest];
+      await insertRows(query, 'shuffle (epoch, size, oldest_at)', [next]);
+      return isDue ? size : 0;
     });
   }
 
@@ -149,7 +160,7 @@ export class PcaRequests {
     const filling = await this.filling();
     const fresh = await this.#sendable(firstI)
       .where('attempts', '=', 0)
-      .where('epoch', '<', filling?.epoch ?? RELEASED_EPOCH + 1)
+      .where('epoch', '<', filling?.epoch ?? FIRST_EPOCH)
       .orderBy('epoch')
       .orderBy('key')
       .limit(limit - repeated.length)
@@ -209,19 +220,24 @@ export class PcaRequests {
   }
 
   /**
-   * Requests that were not sent yet, give or take what other processes do. Those that the PCA refuses do not count: they
-   * would stop the others for good.
+   * Whether fewer requests than `most` were not sent yet, give or take what other processes do. Those that the PCA
+   * refuses do not count, nor those of blocked devices: they would stop the others for good.
+   *
+   * @param isDraining whether some were sent in this step: if not, a count that says no is not believed
    */
-  async countWaiting(): Promise<number> {
-    if (this.#waiting === undefined || ++this.#steps % RECOUNT_AFTER === 0) {
+  async hasRoom(most: number, isDraining: boolean): Promise<boolean> {
+    const isDoubtful = this.#waiting !== undefined && this.#waiting >= most && !isDraining;
+    if (this.#waiting === undefined || isDoubtful || ++this.#steps % RECOUNT_AFTER === 0) {
       const { count } = await this.#database.query
         .selectFrom('pca_request')
+        .innerJoin('device', 'device.id', 'pca_request.device_id')
         .select(({ fn }) => fn.countAll<number>().as('count'))
         .where('attempts', '=', 0)
+        .where('blocked', '=', 0)
         .executeTakeFirstOrThrow();
       this.#waiting = count;
     }
-    return this.#waiting;
+    return this.#waiting < most;
   }
 
   /** Adds to the epoch that is filling up; which one that is. */
@@ -232,7 +248,7 @@ export class PcaRequests {
   ): Promise<number> {
     const count = pooled.reduce((sum, { requests }) => sum + requests.length, 0);
     const row = await query.selectFrom('shuffle').selectAll().executeTakeFirst();
-    const epoch = row?.epoch ?? RELEASED_EPOCH + 1;
+    const epoch = row?.epoch ?? FIRST_EPOCH;
     const oldest = row === undefined || row.size === 0 ? now : row.oldest_at;
     await change(
       query,
@@ -247,6 +263,19 @@ export class PcaRequests {
   #randomKey(): number {
     return this.#random(6).reduce((key, octet) => key * 256 + octet, 0);
   }
+}
+
+/** What is in an epoch now. */
+async function contentOf(
+  query: Transaction<RaSchema>,
+  epoch: number,
+): Promise<{ readonly size: number; readonly oldest: Time32 }> {
+  const { size, oldest } = await query
+    .selectFrom('pca_request')
+    .select(({ fn }) => [fn.countAll<number>().as('size'), fn.min('created_at').as('oldest')])
+    .where('epoch', '=', epoch)
+    .executeTakeFirstOrThrow();
+  return { size, oldest: oldest ?? 0 };
 }
 
 /** The device has what it takes to make this file; false when another process has made it. */

@@ -114,7 +114,7 @@ export class Pipeline implements PipelineHost {
     const filed = await this.#filing.step();
     const numbered = await this.#numbered.step(now);
     const cached = await this.#linkage.refill(now);
-    const hasRoom = (await this.#requests.countWaiting()) < MAX_WAITING;
+    const hasRoom = await this.#requests.hasRoom(MAX_WAITING, sent);
     const expanded = hasRoom && (await this.#weeksAhead.step(overForSure, now));
     const released = await this.#openShuffle(now);
     return sent || filed || numbered || cached || expanded || released;

@@ -89,7 +89,7 @@ export class Retirement {
         `delete from device where kind = 'application' and first_start + lifetime_sec <= ?`,
         [end],
       );
-      await catchUp(query, i);
+      await catchUp(query, i, end);
       await change(
         query,
         `insert into setting (name, value) values ('dropped_through', ?)
@@ -103,22 +103,44 @@ export class Retirement {
 }
 
 /** Devices whose files were not made in time have them no more to be made. */
-async function catchUp(query: Transaction<RaSchema>, i: number): Promise<void> {
-  await change(
-    query,
-    `delete from filed where i <= ? and device_id in (select id from device where kind = 'pseudonym')`,
-    [i],
-  );
+async function catchUp(query: Transaction<RaSchema>, i: number, end: Time32): Promise<void> {
   // filed_through <= expanded_through <= linked_through: no device lags in another column alone.
   await change(
     query,
     `update device set
-        filed_through = ?,
-        expanded_through = max(expanded_through, ?),
-        linked_through = max(linked_through, ?)
-      where kind = 'pseudonym' and filed_through < ?`,
+        filed_through = min(last_i, ?),
+        expanded_through = max(expanded_through, min(last_i, ?)),
+        linked_through = max(linked_through, min(last_i, ?))
+      where kind = 'pseudonym' and status <> 'replaced' and filed_through < min(last_i, ?)`,
     [i, i, i, i],
   );
+  const over = `min(last_i, (? - lifetime_sec - first_start) / period_sec)`;
+  await change(
+    query,
+    `update device set
+        filed_through = ${over},
+        expanded_through = max(expanded_through, ${over})
+      where kind = 'identification' and status <> 'replaced'
+        and first_start + lifetime_sec <= ? and filed_through < ${over}`,
+    [end, end, end, end],
+  );
+  await closeGaps(query);
+}
+
+/** Files that were noted beyond a gap count once there is none any more. */
+async function closeGaps(query: Transaction<RaSchema>): Promise<void> {
+  await change(query, 'delete from filed where i <= (select filed_through from device where id = device_id)', []);
+  await change(
+    query,
+    `update device set filed_through = (
+        with recursive next (i) as (
+          select device.filed_through
+          union all select next.i + 1 from next join filed on filed.device_id = device.id and filed.i = next.i + 1
+        ) select max(i) from next)
+      where id in (select device_id from filed)`,
+    [],
+  );
+  await change(query, 'delete from filed where i <= (select filed_through from device where id = device_id)', []);
 }
 
 /** Devices that were last heard of before: nothing more is made for them until they are. What is made stays. */

@@ -113,7 +113,8 @@ export interface LinkageCacheTable {
 
 /**
  * A request to the PCA that is not answered yet. Requests leave by epoch, and within an epoch by their key, which is
- * random: that is the shuffle. An epoch that is still filling up stays (`shuffle`); epoch 0 waits for nothing.
+ * random: that is the shuffle. An epoch that is still filling up stays (`shuffle`). Requests that wait for nothing have
+ * epochs below 0, by the second in which they were made.
  */
 export interface PcaRequestTable {
   readonly epoch: number;
@@ -356,8 +357,10 @@ export const RA_MIGRATIONS: readonly Migration[] = [
         primary key (epoch, key)
       ) strict, without rowid`,
       'create index pca_request_to_repeat on pca_request (next_attempt_at) where attempts > 0',
-      `insert or ignore into pca_request
-        select 1 - released, shuffle_key, device_id, i, j, period, octets, created_at, attempts, next_attempt_at
+      // Requests that were let go leave first, by their keys. Two of the same key are put apart.
+      `insert into pca_request
+        select 1 - released, shuffle_key + row_number() over (partition by released, shuffle_key order by hpcr) - 1,
+          device_id, i, j, period, octets, created_at, attempts, next_attempt_at
         from pca_request_of_0001 where response is null`,
       `insert into shuffle select 1, count(*), coalesce(min(created_at), 0) from pca_request where epoch = 1`,
       'drop table pca_request_of_0001',

@@ -3,7 +3,7 @@
 import { equalConstantTime } from '@chrysalis/crypto';
 import type { VerifiedCertificate } from '@chrysalis/ieee1609dot2';
 import { timeOf } from '@chrysalis/scms';
-import type { Device, KnownDevice } from './device-registry.ts';
+import type { Device, KnownDevice, NewDevice } from './device-registry.ts';
 import { endOfChain, supplySec } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import { Refusal } from './refusal.ts';
@@ -21,7 +21,7 @@ export function columnsAfter(
   columns: RequestColumns,
   enrollment: VerifiedCertificate,
   options: Pick<RaOptions, 'clock' | 'iPeriod' | 'policy'>,
-): RequestColumns {
+): RequestColumns & Pick<NewDevice, 'fetched_through'> {
   const { clock, iPeriod, policy } = options;
   const now = timeOf(clock);
   if (columns.kind === 'pseudonym') {
@@ -29,7 +29,8 @@ export function columnsAfter(
     if (first_i >= iPeriod.at(now) + policy.weeksAhead || first_i > columns.last_i) {
       throw everythingFetched();
     }
-    return { ...columns, first_i };
+    // What was fetched stays fetched, however often a device asks anew.
+    return { ...columns, first_i, fetched_through: former.fetched_through };
   }
   const first_start = Math.max(columns.first_start, startOf(former, former.fetched_through + 1));
   const end = endOfChain(enrollment);

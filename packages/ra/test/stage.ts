@@ -1,15 +1,15 @@
 /** A scene whose pipeline makes its steps when a test says so: what happens does not depend on time, and can be repeated. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
+import { encode } from '@chrysalis/coer';
 import { cocoonPoints, Expansion, type Random, sha256 } from '@chrysalis/crypto';
-import { fromPoint } from '@chrysalis/ieee1609dot2';
+import { EccP256CurvePoint, fromPoint } from '@chrysalis/ieee1609dot2';
 import type { RegistrationAuthority } from '@chrysalis/ra';
 import {
-  type AuthorizationCertRequestInfo,
+  type CertRequestInfo,
   decodeMessage,
   decodeSigned,
-  type PseudonymCertRequestInfo,
-  ScmsPdu122,
+  type ScmsPdu122,
   SignedCertificateRequest122,
   timeOf,
 } from '@chrysalis/scms';
@@ -101,44 +101,32 @@ export async function createStage(t: TestContext, changes: SceneOptions = {}): P
   };
 }
 
-/** What a request asks the PCA for. */
-export function infoOf(
-  request: Uint8Array,
-): PseudonymCertRequestInfo | AuthorizationCertRequestInfo {
-  const { tbsRequest } = decodeMessage(
-    SignedCertificateRequest122,
-    decodeSigned(request),
-    'SignedCertificateRequest',
-  );
-  const { content } = tbsRequest.value as ScmsPdu122;
-  assert(content.type === 'pcaRa' && content.value.type === 'raPcaCertRequest');
-  const { certRequestInfo } = content.value.value;
-  assert(certRequestInfo.type !== 'unknown');
-  return certRequestInfo.value;
+/** The message inside a request to the PCA. */
+export function messageOf(request: Uint8Array): ScmsPdu122 {
+  const signed = decodeSigned(request);
+  const { tbsRequest } = decodeMessage(SignedCertificateRequest122, signed, 'request');
+  return tbsRequest.value;
 }
 
-/** The whole message of a request, to be compared with another's. */
-export function messageOf(request: Uint8Array) {
-  const { tbsRequest } = decodeMessage(
-    SignedCertificateRequest122,
-    decodeSigned(request),
-    'SignedCertificateRequest',
-  );
-  return tbsRequest.value as ScmsPdu122;
+/** What a request asks the PCA for. */
+export function infoOf(request: Uint8Array): CertRequestInfo {
+  const { content } = messageOf(request);
+  assert(content.type === 'pcaRa' && content.value.type === 'raPcaCertRequest');
+  return content.value.value.certRequestInfo;
 }
 
 /** The cocoon key of a pseudonym request, hex. */
 export function cocoonKeyOf(request: Uint8Array): string {
   const info = infoOf(request);
-  assert('sigButterflyKeyB' in info);
-  return hexOf(info.sigButterflyKeyB.value as Uint8Array);
+  assert(info.type === 'pseudonymCertReq');
+  return hexOf(encode(EccP256CurvePoint, info.value.sigButterflyKeyB));
 }
 
 /** Cocoon keys that a device expects in a period, by j, hex: computed from its own seeds. */
 export function cocoonKeysOf(device: TestDevice, i: number, count: number): string[] {
   const expansion = new Expansion(device.verifyExpansion, 'signing');
   return cocoonPoints(device.verifySeed.publicPoint, expansion, i, count).map((point) =>
-    hexOf(fromPoint(point).value as Uint8Array),
+    hexOf(encode(EccP256CurvePoint, fromPoint(point))),
   );
 }
 
