@@ -4,13 +4,16 @@
  * more.
  *
  * Parameters: CHRYSALIS_FLEET_DEVICES (10000), CHRYSALIS_FLEET_WEEKS (4), CHRYSALIS_FLEET_RATE (20 devices a second),
- * CHRYSALIS_FLEET_WORKERS (2 threads of the checker), CHRYSALIS_FLEET_DIR (a new directory, kept; without it a temporary one).
+ * CHRYSALIS_FLEET_POLL_SEC (60, the longest pause of a device), CHRYSALIS_FLEET_WORKERS (2 threads of the checker), CHRYSALIS_FLEET_DIR (a new directory, kept; without it a temporary one).
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { main as chrysalis } from '@chrysalis/cli';
+import { systemRandom } from '@chrysalis/crypto';
 import type { CheckReport, SimulationReport } from '@chrysalis/fleet';
+import { systemClock } from '@chrysalis/scms';
 
 const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
 const WEEK_SEC = 604_800;
@@ -40,8 +43,7 @@ export interface FleetStage {
 /** Both stages: the first supply, and the one after as many weeks. @throws Error when a command fails */
 export async function runFleet(run: FleetRun): Promise<readonly [FleetStage, FleetStage]> {
   const state = join(run.directory, 'state');
-  const init = ['--dir', state, 'init', '--port', '0', '--weeks-ahead', String(run.weeks)];
-  await command(init, run, 0);
+  await here(['--dir', state, 'init', '--port', '0', '--weeks-ahead', String(run.weeks)]);
   await setPolicy(run, state);
   const first = await stage(run, state, 0);
   run.say?.(`${run.weeks} weeks pass`);
@@ -51,7 +53,7 @@ export async function runFleet(run: FleetRun): Promise<readonly [FleetStage, Fle
 /** The policy of this SCMS: so many certificates in a week, and a shuffle that keeps nobody waiting for others. */
 async function setPolicy(run: FleetRun, state: string): Promise<void> {
   const set = (key: string, value: number) =>
-    command(['--dir', state, 'policy', 'set', key, String(value)], run, 0);
+    here(['--dir', state, 'policy', 'set', key, String(value)]);
   await set('min-certs-per-i-period', run.perPeriod);
   // Else the last requests of a fleet would wait for two days until the shuffle opens by age.
   await set('shuffle-threshold', 1);
@@ -82,8 +84,26 @@ async function stage(run: FleetRun, state: string, offsetSec: number): Promise<F
 function start(argv: readonly string[], { stderr }: FleetRun, offsetSec: number): ChildProcess {
   return spawn(process.execPath, [BIN, ...argv], {
     stdio: ['ignore', 'pipe', stderr],
-    env: { ...process.env, CHRYSALIS_TEST_CLOCK_OFFSET_SEC: String(offsetSec) },
+    env: {
+      ...process.env,
+      ...(offsetSec > 0 && { CHRYSALIS_TEST_CLOCK_OFFSET_SEC: String(offsetSec) }),
+    },
   });
+}
+
+/** A command that takes no time, in this process. */
+async function here(argv: readonly string[]): Promise<void> {
+  let errors = '';
+  const status = await chrysalis(argv, {
+    stdout: { write() {} },
+    stderr: { write: (text) => (errors += text) },
+    stdin: (async function* () {})(),
+    env: {},
+    clock: systemClock,
+    random: systemRandom,
+    signal: new AbortController().signal,
+  });
+  if (status !== 0) throw new Error(`chrysalis ${argv.join(' ')}: ${errors}`);
 }
 
 /** Its standard output. A check that finds something ends with status 1, and its report is the result. */
@@ -134,7 +154,7 @@ async function main(): Promise<number> {
       weeks,
       perPeriod: PER_PERIOD,
       rate: number('CHRYSALIS_FLEET_RATE', 20),
-      pollSec: 60,
+      pollSec: number('CHRYSALIS_FLEET_POLL_SEC', 60),
       workers: number('CHRYSALIS_FLEET_WORKERS', 2),
       stderr: 'inherit',
       say: (text) => console.log(text),

@@ -5,13 +5,18 @@ import { createServer, type Server } from 'node:https';
 import { type AddressInfo, isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import { CoerError, decode, encode } from '@chrysalis/coer';
 import {
   AUTHORITY_SERVICES,
   type AuthorityService,
   type AuthorityServiceName,
   AuthorityUnavailableError,
+  type CertificateAnswer,
+  CertificateAnswers,
   type CertificateAuthority,
+  CertificateRequests,
   type LinkageAuthority,
+  MAX_CERTIFICATE_OCTETS,
   type MisbehaviorAuthority,
   type PolicyGenerator,
 } from '@chrysalis/scms';
@@ -27,7 +32,7 @@ const TIMEOUT_CHECK_MS = 5000;
 const KEEP_ALIVE_MS = 60_000;
 /** A connection on which nothing moves for so long is dropped. */
 const STALLED_MS = 120_000;
-/** Of all RAs together. One has up to 32. */
+/** Of all RAs together. One has up to 8. */
 const MAX_CONNECTIONS = 256;
 /** A request has five short headers. */
 const MAX_HEAD = 4096;
@@ -45,7 +50,7 @@ const SUITES = [
   'ECDHE-ECDSA-AES256-GCM-SHA384',
 ];
 
-/** What a server offers: octets in, octets out, as in `port.ts` of scms. */
+/** What a server offers: octets in, octets out, as in `port.ts` of scms; `requestCertificate` is called for each request. */
 export type AuthorityServices = {
   readonly [Name in AuthorityServiceName]?: (request: Uint8Array) => Promise<Uint8Array>;
 };
@@ -218,12 +223,13 @@ async function serve(
   // Cut off on the way.
   if (body === undefined) return;
   try {
-    const answer = await found.handle(body);
+    const answer = await found.answer(body, options);
     if (state.isClosing) response.shouldKeepAlive = false;
     response.setHeader('content-type', OCTET_STREAM);
     end(response, 200, answer);
   } catch (error) {
-    options.onFault?.(error);
+    if (error instanceof MalformedBody) options.onRefusal?.(error.message);
+    else options.onFault?.(error);
     end(response, error instanceof AuthorityUnavailableError ? 503 : 500);
   }
 }
@@ -231,9 +237,52 @@ async function serve(
 function find(services: AuthorityServices, { method, url }: IncomingMessage) {
   for (const [name, service] of Object.entries(AUTHORITY_SERVICES)) {
     const handle = services[name as AuthorityServiceName];
-    if (handle && method === 'POST' && url === service.path) return { service, handle };
+    if (!handle || method !== 'POST' || url !== service.path) continue;
+    const isForMany = service === AUTHORITY_SERVICES.requestCertificate;
+    return { service, answer: isForMany ? answerEach(handle) : handle };
   }
   return undefined;
+}
+
+type Handle = NonNullable<AuthorityServices[AuthorityServiceName]>;
+
+/** What the RA sent is not what the service takes. */
+class MalformedBody extends Error {}
+
+/**
+ * Asks the port for each of {@link CertificateRequests}, all at once, so that a PCA stores many answers with one sync. What
+ * becomes of one says nothing of the others.
+ */
+function answerEach(handle: Handle) {
+  return async (
+    body: Uint8Array,
+    { onFault }: Pick<AuthorityServerOptions, 'onFault'>,
+  ): Promise<Uint8Array> => {
+    const answerOne = async (request: Uint8Array): Promise<CertificateAnswer> => {
+      try {
+        return { type: 'answer', value: expectShort(await handle(request)) };
+      } catch (error) {
+        onFault?.(error);
+        return { type: 'unavailable', value: null };
+      }
+    };
+    return encode(CertificateAnswers, await Promise.all(decodeRequests(body).map(answerOne)));
+  };
+}
+
+function decodeRequests(body: Uint8Array): readonly Uint8Array[] {
+  try {
+    return decode(CertificateRequests, body);
+  } catch (cause) {
+    if (!(cause instanceof CoerError)) throw cause;
+    throw new MalformedBody(`expected requests for certificates: ${cause.message}`, { cause });
+  }
+}
+
+function expectShort(answer: Uint8Array): Uint8Array {
+  if (answer.length <= MAX_CERTIFICATE_OCTETS) return answer;
+  const { length } = answer;
+  throw new TypeError(`expected an answer of up to ${MAX_CERTIFICATE_OCTETS} octets, saw ${length}`);
 }
 
 /** The length is known before the first octet is read; Node reads no more than it. */

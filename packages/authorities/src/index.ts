@@ -32,6 +32,7 @@ export {
   parsePrivateKey,
   parseSecret,
   readCertificateFile,
+  readKeyOf,
   readPrivateKeyFile,
   readSecretFile,
   writeCertificateFile,
@@ -62,6 +63,16 @@ export {
   type PseudonymAuthorityOptions,
 } from './pseudonym-authority.ts';
 export { type IssuedPseudonym, openPseudonymLog, type PseudonymLog } from './pseudonym-log.ts';
+export {
+  keepFormerCertificate,
+  type Recipient,
+  type RenewalTerms,
+  readFormerCertificates,
+  readFormerRecipients,
+  renewedAuthority,
+  replaceAuthority,
+  settleRenewal,
+} from './renewal.ts';
 export {
   AUTHORITY_NAMES,
   type AuthorityName,

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { CoerError, decode } from '@chrysalis/coer';
 import { CryptoError, equalPoints, PrivateKey, Secret } from '@chrysalis/crypto';
 import {
@@ -16,6 +17,9 @@ import { AuthorityError } from './error.ts';
  * The files of a state directory: certificates in COER, keys as hex and a newline, or as raw octets, which is how
  * devices keep theirs. They can be those of any PKI, not only of one that `init` made.
  */
+
+/** Where the keys of a renewal lie until its certificate is there. */
+export const NEXT_KEYS = 'next';
 
 const PRIVATE_KEY_OCTETS = 32;
 /** The mode bits that let anyone but the owner touch a file. */
@@ -48,6 +52,37 @@ export async function writeCertificateFile(
 /** @throws AuthorityError `missing-file`, `insecure-key-file`, `malformed-key`; StoreError */
 export async function readPrivateKeyFile(path: string): Promise<PrivateKey> {
   return parsePrivateKey((await readSecretFile(path, PRIVATE_KEY_OCTETS)).reveal(), path);
+}
+
+/**
+ * Reads the key of a certificate. While a renewal is cut off, the key of the certificate lies in `next/` beside the file,
+ * which has that of the one before: see `replaceAuthority`.
+ *
+ * @param expectOwn {@link expectSigningKey} or {@link expectEncryptionKey}
+ * @throws as {@link readPrivateKeyFile} and `expectOwn`
+ */
+export async function readKeyOf(
+  certificate: HashedCertificate,
+  path: string,
+  expectOwn: typeof expectSigningKey,
+  where: string = path,
+): Promise<PrivateKey> {
+  const next = join(dirname(path), NEXT_KEYS, basename(path));
+  for (const file of [path, next]) {
+    try {
+      const key = await readPrivateKeyFile(file);
+      expectOwn(certificate, key, where);
+      return key;
+    } catch (error) {
+      const isOther = error instanceof AuthorityError && error.code === 'key-mismatch';
+      const isMissing = error instanceof AuthorityError && error.code === 'missing-file';
+      if (!isOther && !(isMissing && file === next)) throw error;
+    }
+  }
+  // A renewal may have come to its end meanwhile.
+  const key = await readPrivateKeyFile(path);
+  expectOwn(certificate, key, where);
+  return key;
 }
 
 /** A key of `octets` octets. @throws as {@link readPrivateKeyFile} */

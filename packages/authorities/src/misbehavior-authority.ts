@@ -1,9 +1,17 @@
 import { encode } from '@chrysalis/coer';
-import { sha256 } from '@chrysalis/crypto';
-import { decrypterOf, Ieee1609Dot2Error, type TrustStore } from '@chrysalis/ieee1609dot2';
+import { equalConstantTime, sha256 } from '@chrysalis/crypto';
+import {
+  type Decrypter,
+  decrypterOf,
+  type HashedCertificate,
+  Ieee1609Dot2Error,
+  recipientIdOf,
+  type TrustStore,
+} from '@chrysalis/ieee1609dot2';
 import {
   AuthorityUnavailableError,
   type Clock,
+  decodeSecured,
   type MisbehaviorAuthority,
   MisbehaviorReportContents,
   openMisbehaviorReport,
@@ -17,10 +25,13 @@ import {
   openMisbehaviorLog,
   type StoredMisbehaviorReport,
 } from './misbehavior-log.ts';
+import type { Recipient } from './renewal.ts';
 import type { Authority } from './test-scms.ts';
 
 export interface MisbehaviorAuthorityOptions {
   readonly ma: Authority;
+  /** What it was before: devices seal to the certificate that they know. */
+  readonly former?: readonly Recipient[];
   /** Verifies the certificates of reporters: it holds the PCAs. */
   readonly trust: TrustStore;
   readonly clock: Clock;
@@ -51,7 +62,13 @@ export async function openMisbehaviorAuthority(
     throw new AuthorityError('unsuitable-certificate', 'expected an MA with an encryption key');
   }
   const log = await openMisbehaviorLog(options.databaseUrl);
-  const opening = { ...options, key: decrypterOf(encryptionKey), log };
+  const keysOf = ({ certificate, encryptionKey: key }: Recipient): RecipientKeys => ({
+    ma: certificate,
+    key: decrypterOf(key),
+  });
+  const present = keysOf({ certificate: options.ma.certificate, encryptionKey });
+  const keys: Opening['keys'] = [present, ...(options.former ?? []).map(keysOf)];
+  const opening = { ...options, keys, log };
   let isClosed = false;
   return {
     async submitReport(report) {
@@ -66,13 +83,18 @@ export async function openMisbehaviorAuthority(
   };
 }
 
-async function takeReport(
-  opening: MisbehaviorAuthorityOptions & {
-    readonly key: ReturnType<typeof decrypterOf>;
-    readonly log: MisbehaviorLog;
-  },
-  report: Uint8Array,
-): Promise<void> {
+interface RecipientKeys {
+  readonly ma: HashedCertificate;
+  readonly key: Decrypter;
+}
+
+interface Opening extends MisbehaviorAuthorityOptions {
+  /** The present ones first. */
+  readonly keys: readonly [RecipientKeys, ...RecipientKeys[]];
+  readonly log: MisbehaviorLog;
+}
+
+async function takeReport(opening: Opening, report: Uint8Array): Promise<void> {
   const reportHash = sha256(report);
   try {
     // Before it is opened: one that is handed in again costs no point multiplication.
@@ -90,19 +112,12 @@ async function takeReport(
 
 /** @throws ScmsDataError, Ieee1609Dot2Error */
 function storedReport(
-  {
-    ma,
-    trust,
-    clock,
-    key,
-  }: MisbehaviorAuthorityOptions & {
-    readonly key: ReturnType<typeof decrypterOf>;
-  },
+  { keys, trust, clock }: Opening,
   report: Uint8Array,
   reportHash: Uint8Array,
 ): StoredMisbehaviorReport {
   const time = timeOf(clock);
-  const opened = openMisbehaviorReport(report, { ma: ma.certificate, key, trust, time });
+  const opened = openMisbehaviorReport(report, { ...recipientOf(report, keys), trust, time });
   return {
     reportHash,
     receivedAt: time,
@@ -112,4 +127,10 @@ function storedReport(
     reporterCertificate: opened.reporter.octets,
     contents: encode(MisbehaviorReportContents, opened.contents),
   };
+}
+
+/** Whom the report names; the present MA when nobody does, which says what is wrong with it. */
+function recipientOf(report: Uint8Array, [present, ...former]: Opening['keys']): RecipientKeys {
+  const named = recipientIdOf(decodeSecured(report));
+  return former.find(({ ma }) => named && equalConstantTime(ma.id, named)) ?? present;
 }

@@ -7,7 +7,7 @@ import {
   expectEncryptionKey,
   expectSigningKey,
   readCertificateFile,
-  readPrivateKeyFile,
+  readKeyOf,
   readSecretFile,
   writeCertificateFile,
   writeSecretFile,
@@ -18,6 +18,7 @@ import { type Authority, laIdOctets, type TestScms } from './test-scms.ts';
  * Where a test SCMS lies in a state directory:
  *
  *   authorities/<root|ica|eca|pca|la1|la2|pg|ma|crlg>/certificate.oer, signing.key, encryption.key
+ *   authorities/<name>/former/<HashedId8>.oer, certificates that it had before; next/, while it is renewed (renewal.ts)
  *   authorities/<la1|la2>/shared.key (with the PCA), chain.key (its own)
  *   ra/certificate.oer, signing.key, encryption.key
  *
@@ -108,11 +109,15 @@ export async function readAuthority(
   keys: 'signing only' | 'with encryption' = 'signing only',
 ): Promise<Authority> {
   const certificate = await readCertificateFile(join(path, 'certificate.oer'));
-  const signingKey = await readPrivateKeyFile(join(path, 'signing.key'));
-  expectSigningKey(certificate, signingKey, path);
+  const signingKey = await readKeyOf(
+    certificate,
+    join(path, 'signing.key'),
+    expectSigningKey,
+    path,
+  );
   if (keys === 'signing only') return { certificate, signingKey };
-  const encryptionKey = await readPrivateKeyFile(join(path, 'encryption.key'));
-  expectEncryptionKey(certificate, encryptionKey, path);
+  const file = join(path, 'encryption.key');
+  const encryptionKey = await readKeyOf(certificate, file, expectEncryptionKey, path);
   return { certificate, signingKey, encryptionKey };
 }
 

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import { SERVABLE_AUTHORITIES, type ServableAuthority } from './authority-config.ts';
 import { type AuthorityExportOptions, exportAuthority } from './authority-export.ts';
+import { addAuthorityRenewCommand } from './authority-renew.ts';
 import { type AuthorityServeOptions, serveAuthority } from './authority-serve.ts';
 import type { CliContext } from './context.ts';
 import { LOG_LEVELS } from './log.ts';
@@ -55,6 +56,7 @@ Example:
     .action(async (which: ServableAuthority, _options: unknown, command: Command) => {
       await serveAuthority(context, which, command.optsWithGlobals<AuthorityServeOptions>());
     });
+  addAuthorityRenewCommand(authority, context);
 }
 
 function address(text: string): string {

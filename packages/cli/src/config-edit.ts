@@ -1,4 +1,5 @@
 /** Changes to chrysalis.toml that leave every other line, and every comment, as they are. */
+import { resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { parseConfig } from './config.ts';
 import { CliError } from './context.ts';
@@ -44,4 +45,53 @@ function saysTheSameBut(name: 'pca' | 'la1' | 'la2', before: string, after: stri
   const { [name]: was, ...others } = parseConfig(before, '/');
   const { [name]: is, ...rest } = parseConfig(after, '/');
   return was.mode === 'in-process' && is.mode === 'remote' && isDeepStrictEqual(others, rest);
+}
+
+/** The arrays of paths to which a renewal adds the certificate before. */
+export type CertificateList = readonly ['pca', 'former'] | readonly ['trust', 'ecas'];
+
+/**
+ * Adds a path to an array, unless it stands there. What comes out is read again: nothing else may mean anything new.
+ *
+ * @throws CliError when the array is written in a way that a line at a time cannot change
+ */
+export function withCertificate(text: string, list: CertificateList, file: string): string {
+  const [section, key] = list;
+  const before = listOf(text, list);
+  if (before.includes(resolve('/', file))) return text;
+  const lines = text.split('\n');
+  const start = lines.findIndex((line) => line.trim() === `[${section}]`);
+  const end = lines.findIndex((line, at) => at > start && line.startsWith('['));
+  const isInside = (at: number) => at > start && (end < 0 || at < end);
+  const at = lines.findIndex((line, n) => isInside(n) && line.trimStart().startsWith(`${key} =`));
+  const added = JSON.stringify(file);
+  const line = lines[at];
+  const edited = lines.toSpliced(
+    at < 0 ? start + 1 : at,
+    at < 0 ? 0 : 1,
+    line?.replace(/\s*\]\s*(#.*)?$/, before.length === 0 ? `${added}]` : `, ${added}]`) ??
+      `${key} = [${added}]`,
+  );
+  const result = edited.join('\n');
+  if (start >= 0 && addsOnly(text, result, list, file)) return result;
+  throw new CliError(`expected a section [${section}] with a line ${key} = [...]`, {
+    hint: `write it so, or add ${added} to ${section}.${key} by hand`,
+  });
+}
+
+function addsOnly(before: string, after: string, list: CertificateList, file: string): boolean {
+  try {
+    const [was, is] = [parseConfig(before, '/'), parseConfig(after, '/')];
+    const expected = [...listOf(before, list), resolve('/', file)];
+    const [section, key] = list;
+    return isDeepStrictEqual({ ...was, [section]: { ...was[section], [key]: expected } }, is);
+  } catch (error) {
+    if (error instanceof CliError) return false;
+    throw error;
+  }
+}
+
+function listOf(text: string, [section, key]: CertificateList): readonly string[] {
+  const values: Readonly<Record<string, unknown>> = parseConfig(text, '/')[section];
+  return values[key] as readonly string[];
 }

@@ -66,6 +66,9 @@ x509-root = ${quote(STATE_FILES.x509Root)}
 mode = "in-process"
 certificate = "authorities/pca/certificate.oer"
 hostname = ${quote(pcaHostname)}
+# Certificates that it had before; \`chrysalis authority renew pca\` adds one. Until each of them ends, what it issued
+# is accepted, and its chain stands in the certificate chain file.
+former = []
 
 [la1]
 mode = "in-process"

@@ -20,25 +20,27 @@ const origin = z
     (text) => new URL(text).href === `${new URL(text).origin}/`,
     'expected https://HOST:PORT',
   );
+const inProcessPeer = z.strictObject({
+  mode: z.literal('in-process'),
+  certificate: path,
+  hostname,
+});
+const remotePeer = z.strictObject({
+  mode: z.literal('remote'),
+  url: origin,
+  'tls-ca': path,
+  'tls-cert': path,
+  'tls-key': path,
+  // A request costs the PCA milliseconds, an LA up to seconds; more than five minutes is no answer.
+  'timeout-sec': z.int().min(1).max(300).default(10),
+  certificate: path,
+  hostname,
+});
 /** An authority behind the RA: the test authority of the state directory, or one behind mutual TLS. */
-const peer = z.discriminatedUnion('mode', [
-  z.strictObject({
-    mode: z.literal('in-process'),
-    certificate: path,
-    hostname,
-  }),
-  z.strictObject({
-    mode: z.literal('remote'),
-    url: origin,
-    'tls-ca': path,
-    'tls-cert': path,
-    'tls-key': path,
-    // A request costs the PCA milliseconds, an LA up to seconds; more than five minutes is no answer.
-    'timeout-sec': z.int().min(1).max(300).default(10),
-    certificate: path,
-    hostname,
-  }),
-]);
+const peer = z.discriminatedUnion('mode', [inProcessPeer, remotePeer]);
+/** Certificates that the PCA had before: what it issued under them lies in files, and in answers that were lost. */
+const former = { former: z.array(path).default([]) };
+const pca = z.discriminatedUnion('mode', [inProcessPeer.extend(former), remotePeer.extend(former)]);
 
 const Schema = z.strictObject({
   ra: z.strictObject({
@@ -65,7 +67,7 @@ const Schema = z.strictObject({
     ecas: z.array(path).min(1),
     'x509-root': path,
   }),
-  pca: peer,
+  pca,
   la1: peer,
   la2: peer,
   // Without the next three there are no policy and chain files, no misbehavior reports, no CRL store.
@@ -159,7 +161,7 @@ const Schema = z.strictObject({
 export type ChrysalisConfig = CamelKeys<z.output<typeof Schema>>;
 
 /** An authority behind the RA. */
-export type PeerConfig = ChrysalisConfig['pca'];
+export type PeerConfig = ChrysalisConfig['la1'];
 
 /** As it stands in the file. */
 export type ConfigFile = z.input<typeof Schema>;
@@ -293,7 +295,7 @@ function absolutePaths(config: ChrysalisConfig, directory: string): ChrysalisCon
       ecas: trust.ecas.map(at),
       x509Root: at(trust.x509Root),
     },
-    pca: absolutePeer(pca, at),
+    pca: { ...absolutePeer(pca, at), former: pca.former.map(at) },
     la1: absolutePeer(la1, at),
     la2: absolutePeer(la2, at),
     store: { url: absoluteUrl(store.url, 'sqlite:', at) },

@@ -11,6 +11,7 @@ import {
   openPseudonymLog,
   type Revocation,
   readCertificateFile,
+  readFormerCertificates,
   readLinkageAuthority,
   revocationOf,
   type StoredLinkageAuthority,
@@ -91,7 +92,12 @@ async function expectRevocable(
   const root = await read('root');
   const trust = new TrustStore([asCertificate(root)]);
   try {
-    for (const name of ISSUERS) trust.add(asCertificate(await read(name)));
+    for (const name of ISSUERS) {
+      trust.add(asCertificate(await read(name)));
+      // What they issued under certificates that they had before can be revoked as well.
+      const former = await readFormerCertificates(authorityDirectory(directory, name));
+      for (const certificate of former) trust.add(asCertificate(certificate));
+    }
     trust.verify(asCertificate(given));
   } catch (cause) {
     if (!(cause instanceof Ieee1609Dot2Error)) throw cause;

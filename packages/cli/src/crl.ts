@@ -137,7 +137,8 @@ function describe(revocation: Revocation): object {
   return { crlSeries: CRL_SERIES.obePseudonym, i, iMax, jMax };
 }
 
-async function readCertificate(file: string): Promise<HashedCertificate> {
+/** @throws CliError when there is none */
+export async function readCertificate(file: string): Promise<HashedCertificate> {
   const octets = await readFile(file).catch((cause: unknown) => {
     throw new CliError(`expected a certificate in ${file}, could not read it`, { cause });
   });
@@ -149,7 +150,7 @@ async function readCertificate(file: string): Promise<HashedCertificate> {
   }
 }
 
-function reason(text: string): string {
+export function reason(text: string): string {
   if (text.length > 0 && text.length <= MAX_REASON && !/\p{Cc}/u.test(text)) return text;
   throw new InvalidArgumentError(`expected up to ${MAX_REASON} characters on one line`);
 }

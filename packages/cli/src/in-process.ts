@@ -9,9 +9,16 @@ import {
   openMisbehaviorAuthority,
   readAuthority,
   readCertificateFile,
+  readFormerCertificates,
+  readFormerRecipients,
 } from '@chrysalis/authorities';
 import { sha256 } from '@chrysalis/crypto';
-import { asCertificate, type TrustStore } from '@chrysalis/ieee1609dot2';
+import {
+  asCertificate,
+  endOfValidity,
+  type Time32,
+  type TrustStore,
+} from '@chrysalis/ieee1609dot2';
 import type { Log, ReportSink } from '@chrysalis/ra';
 import {
   type ChainFileParts,
@@ -20,6 +27,7 @@ import {
   formatHex,
   type IPeriodClock,
   type PolicyGenerator,
+  timeOf,
 } from '@chrysalis/scms';
 import { readChainState, readPolicyState, writeChainState } from './pg-state.ts';
 
@@ -37,7 +45,7 @@ const IN_CHAIN_FILE = ['root', 'ica', 'pca', 'eca', 'pg', 'crlg', 'la1', 'la2'] 
 export async function openPolicyGenerator(options: InProcessOptions): Promise<PolicyGenerator> {
   const { directory, trust, clock, log } = options;
   const pg = await readAuthority(authorityDirectory(directory, 'pg'));
-  const chain = await chainParts(directory);
+  const chain = await chainParts(directory, timeOf(clock));
   const gccfVersion = await chainVersion(directory, chain);
   let made: { readonly version: number; readonly port: PolicyGenerator } | undefined;
   const current = async (): Promise<PolicyGenerator> => {
@@ -66,6 +74,7 @@ export async function openReportSink(
   const ma = await readAuthority(path, 'with encryption');
   const port = await openMisbehaviorAuthority({
     ma,
+    former: await readFormerRecipients(path),
     trust,
     clock,
     databaseUrl: `sqlite:${join(path, 'ma.db')}`,
@@ -92,11 +101,22 @@ export async function openCrlg({
   return openCrlLog({ databaseUrl: `sqlite:${join(path, 'crlg.db')}`, generator, clock });
 }
 
-async function chainParts(directory: string): Promise<ChainFileParts> {
-  const certs = await Promise.all(IN_CHAIN_FILE.map((name) => certificateOf(directory, name)));
+/**
+ * After each present certificate those before it that are not over yet. Neither of RA nor MA: devices seal to the present ones
+ * only, and nothing that a former one signed is verified anew.
+ */
+async function chainParts(directory: string, now: Time32): Promise<ChainFileParts> {
+  const certs = await Promise.all(
+    IN_CHAIN_FILE.map(async (name) => [
+      await certificateOf(directory, name),
+      ...(await readFormerCertificates(authorityDirectory(directory, name)))
+        .filter(({ certificate }) => endOfValidity(certificate.toBeSigned.validityPeriod) > now)
+        .map(asCertificate),
+    ]),
+  );
   return {
     maCertificate: await certificateOf(directory, 'ma'),
-    certs: [...certs, await certificateOf(directory, 'ra')],
+    certs: [...certs.flat(), await certificateOf(directory, 'ra')],
   };
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import {
   authorityDirectory,
   createLinkageAuthority,
+  hostnameOf,
   openPseudonymAuthority,
   readAuthority,
   readCertificateFile,
@@ -14,6 +15,7 @@ import { equalConstantTime, type Random } from '@chrysalis/crypto';
 import {
   asCertificate,
   type HashedCertificate,
+  Ieee1609Dot2Error,
   type TrustStore,
   type VerifiedCertificate,
 } from '@chrysalis/ieee1609dot2';
@@ -64,8 +66,29 @@ export async function openPeers(
   return {
     la1: await peer('la1', await linkageAuthority('la1', options, resources)),
     la2: await peer('la2', await linkageAuthority('la2', options, resources)),
-    pca: await peer('pca', await certificateAuthority(options, resources)),
+    pca: {
+      ...(await peer('pca', await certificateAuthority(options, resources))),
+      former: await formerOf(options),
+    },
   };
+}
+
+/** What the PCA issued under them is as good as ever; they have to verify as its present one does. */
+async function formerOf({ config, trust }: PeersOptions): Promise<VerifiedCertificate[]> {
+  const { hostname, former } = config.pca;
+  const read = former.map(async (file) => ({ file, certificate: await readCertificateFile(file) }));
+  return (await Promise.all(read)).map(({ file, certificate }) => {
+    const seen = hostnameOf(certificate);
+    if (seen !== hostname) {
+      throw new CliError(`pca.former: ${file}: expected a certificate of ${hostname}, saw ${seen}`);
+    }
+    try {
+      return trust.add(asCertificate(certificate));
+    } catch (cause) {
+      if (!(cause instanceof Ieee1609Dot2Error)) throw cause;
+      throw new CliError(`pca.former: ${file}: ${cause.message}`, { cause });
+    }
+  });
 }
 
 async function addToTrust(

@@ -1,9 +1,11 @@
 /** What every part of an RA is made of, as its configuration has it: the server, and the pipeline in a thread of its own. */
+import { dirname } from 'node:path';
 import {
   expectEncryptionKey,
   expectSigningKey,
   readCertificateFile,
-  readPrivateKeyFile,
+  readFormerRecipients,
+  readKeyOf,
 } from '@chrysalis/authorities';
 import type { Random } from '@chrysalis/crypto';
 import {
@@ -80,7 +82,8 @@ export async function openRaParts(
   };
 }
 
-function ownPolicyOf({ certificates, shuffle }: ChrysalisConfig): PolicyOverrides {
+/** What the configuration decides of the policy. */
+export function ownPolicyOf({ certificates, shuffle }: ChrysalisConfig): PolicyOverrides {
   return {
     ...(certificates.perPeriod !== undefined && {
       certificatesPerPeriod: certificates.perPeriod,
@@ -110,10 +113,13 @@ async function loadIdentity(
 ): Promise<RaIdentity> {
   const { ra } = config;
   const certificate: HashedCertificate = await readCertificateFile(ra.certificate);
-  const signer = await readPrivateKeyFile(ra.signingKey);
-  const encryptionKey = await readPrivateKeyFile(ra.encryptionKey);
-  expectSigningKey(certificate, signer, ra.signingKey);
-  expectEncryptionKey(certificate, encryptionKey, ra.encryptionKey);
+  const signer = await readKeyOf(certificate, ra.signingKey, expectSigningKey);
+  const encryptionKey = await readKeyOf(certificate, ra.encryptionKey, expectEncryptionKey);
   trustConfigured(trust, certificate, log);
-  return { certificate, hostname: ra.host, signer, decrypter: decrypterOf(encryptionKey) };
+  const recipients = await readFormerRecipients(dirname(ra.certificate));
+  const former = recipients.map(({ certificate: before, encryptionKey: key }) => ({
+    certificate: before,
+    decrypter: decrypterOf(key),
+  }));
+  return { certificate, hostname: ra.host, signer, decrypter: decrypterOf(encryptionKey), former };
 }

@@ -18,6 +18,7 @@ import { openOcspSource } from './ocsp-source.ts';
 import { readOwnFile } from './own-file.ts';
 import { PipelineThread } from './pipeline-host.ts';
 import { openRaParts } from './ra-parts.ts';
+import { CLOCK_OFFSET } from './system-context.ts';
 
 interface ServeOptions {
   readonly dir: string;
@@ -55,6 +56,8 @@ Examples:
 async function serve(context: CliContext, options: ServeOptions): Promise<void> {
   const config = await loadConfig(options.dir);
   const log = createLog(context.stderr, options.logLevel);
+  const offset = context.env[CLOCK_OFFSET];
+  if (offset) log.warn({ offsetSec: offset }, `${CLOCK_OFFSET}: not the clock of this machine`);
   await using resources = new AsyncDisposableStack();
   const settings = await assemble(config, options, context, log, resources);
   const ra = await startRegistrationAuthority(settings);

@@ -8,7 +8,7 @@ const EXIT_INTERRUPTED = 130;
  * FOR TESTS ONLY: by how many seconds our clock runs ahead of the machine's, or behind it when negative. For RA and
  * devices alike it makes weeks pass; TLS certificates are still judged by the machine's clock.
  */
-const CLOCK_OFFSET = 'CHRYSALIS_TEST_CLOCK_OFFSET_SEC';
+export const CLOCK_OFFSET = 'CHRYSALIS_TEST_CLOCK_OFFSET_SEC';
 
 /** The real streams, clock, randomness and signals around `main`. Called once per process. */
 export function systemContext(): CliContext {

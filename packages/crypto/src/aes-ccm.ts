@@ -1,10 +1,13 @@
-import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey } from 'node:crypto';
 import { CryptoError, expectLength } from './errors.ts';
 import { concatOctets, ownOctets } from './octets.ts';
 
 /*
  * AES-128-CCM with the parameters of 1609.2 §5.3.8 (SP 800-38C): a nonce of 12 octets, therefore a
  * length field of 3; a tag of 16 octets after the ciphertext; no associated data.
+ *
+ * The key goes in as a KeyObject: given bare octets, Node 24 finds out that they are none by way of
+ * two exceptions, which cost 12 microseconds; to make one costs 1.
  */
 
 const ALGORITHM = 'aes-128-ccm';
@@ -31,7 +34,9 @@ export function ccmSeal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Arra
       `CCM plaintext: expected at most ${MAXIMUM_PLAINTEXT_OCTETS} octets, saw ${plaintext.length}`,
     );
   }
-  const cipher = createCipheriv(ALGORITHM, key, nonce, { authTagLength: TAG_OCTETS });
+  const cipher = createCipheriv(ALGORITHM, createSecretKey(key), nonce, {
+    authTagLength: TAG_OCTETS,
+  });
   const ciphertext = cipher.update(plaintext);
   cipher.final();
   return concatOctets(ciphertext, cipher.getAuthTag());
@@ -58,7 +63,9 @@ export function ccmOpen(
       `CCM ciphertext: expected at least a tag of 16 octets, saw ${ciphertextAndTag.length}`,
     );
   }
-  const decipher = createDecipheriv(ALGORITHM, key, nonce, { authTagLength: TAG_OCTETS });
+  const decipher = createDecipheriv(ALGORITHM, createSecretKey(key), nonce, {
+    authTagLength: TAG_OCTETS,
+  });
   decipher.setAuthTag(ciphertextAndTag.subarray(ciphertextOctets));
   try {
     const plaintext = decipher.update(ciphertextAndTag.subarray(0, ciphertextOctets));

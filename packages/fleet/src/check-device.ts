@@ -10,8 +10,8 @@ import {
   tlsContext,
 } from '@chrysalis/ee';
 import { type Clock, timeOf } from '@chrysalis/scms';
-import { checkBatch } from './check-batch.ts';
-import { currentPeriod, type Fleet } from './fleet.ts';
+import { type CheckBatchOptions, checkBatch } from './check-batch.ts';
+import { currentPeriod, type Fleet, type WantedBatch } from './fleet.ts';
 import { caterpillarKeysOf } from './key-stream.ts';
 
 /** Of one batch. What is wrong with it as a whole is wrong with each of its certificates. */
@@ -35,17 +35,20 @@ export interface CheckOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface SeenBatch {
+  readonly i: number;
+  /** Of the certificates that opened. */
+  readonly fingerprints: Uint8Array;
+  /** Downloaded now; else the RA has dropped it and the fingerprints are those of an earlier check. */
+  readonly isFresh: boolean;
+  readonly isSound: boolean;
+}
+
 export interface CheckedDevice {
   readonly device: number;
   /** Batches that it is to have; undefined when it was never acknowledged. */
   readonly promised: number | undefined;
-  readonly batches: readonly {
-    readonly i: number;
-    readonly fingerprints: Uint8Array;
-    /** Downloaded now; else the RA has dropped it and the fingerprints are those of an earlier check. */
-    readonly isFresh: boolean;
-    readonly isSound: boolean;
-  }[];
+  readonly batches: readonly SeenBatch[];
   /** Periods that are over, that the RA has dropped, and that no check has ever seen. */
   readonly gone: readonly number[];
   readonly findings: readonly Finding[];
@@ -76,7 +79,7 @@ export function openLane(): Lane {
 /**
  * Downloads every batch that a device is to have, once more, and checks it against the fleet's seed alone.
  *
- * @throws EeError `unreachable` and others that say nothing of the device, `aborted`
+ * @throws EeError `unreachable`, `tls`, `storage`, `aborted`, which say nothing of the device; `invalid-bundle`, `key-mismatch`
  */
 export async function checkDevice(
   device: number,
@@ -102,45 +105,53 @@ export async function checkDevice(
     ...(raUrl && { settings: { raUrl } }),
     ...(signal && { signal }),
   });
-  const current = currentPeriod(enrollment, clock);
-  const batches: CheckedDevice['batches'][number][] = [];
-  const gone: number[] = [];
   const promised = await fleet.batches(device);
-  for (const { i, digest } of promised) {
-    const zip = await download(ee, i);
-    if (zip === undefined) {
-      const earlier = await fleet.verified(device, i);
-      if (i >= current) {
-        findings.push({ device, i, problem: 'expected a batch, the RA refused it' });
-      } else if (earlier === undefined) {
-        gone.push(i);
-      } else {
-        batches.push({ i, fingerprints: earlier, isFresh: false, isSound: true });
-      }
-      continue;
+  const batches: SeenBatch[] = [];
+  const gone: number[] = [];
+  for (const batch of promised) {
+    const zip = await download(ee, batch.i);
+    if (zip instanceof Uint8Array) {
+      const problems = await checkZip(zip, batch, { keys, enrollment }, options);
+      batches.push(problems.seen);
+      for (const problem of problems.found) findings.push({ device, i: batch.i, problem });
+    } else if (batch.i >= currentPeriod(enrollment, clock)) {
+      findings.push({ device, i: batch.i, problem: `expected a batch: ${zip.message}` });
+    } else {
+      const fingerprints = await fleet.verified(device, batch.i);
+      if (fingerprints === undefined) gone.push(batch.i);
+      else batches.push({ i: batch.i, fingerprints, isFresh: false, isSound: true });
     }
-    const { perPeriod } = options;
-    const checked = checkBatch(zip, { i, keys, enrollment, perPeriod, time: timeOf(clock) });
-    const problems = shorten(checked.problems);
-    const seen = sha256(zip);
-    if (digest !== null && Buffer.compare(seen, digest) !== 0) {
-      problems.push('expected the octets that were downloaded before, saw others');
-    }
-    if (problems.length > 0) problems.push(...(await whoseElse(fleet, device, seen)));
-    findings.push(...problems.map((problem) => ({ device, i, problem })));
-    const { fingerprints } = checked;
-    batches.push({ i, fingerprints, isFresh: true, isSound: problems.length === 0 });
   }
   return { device, promised: promised.length, batches, gone, findings };
 }
 
-async function download(ee: EndEntity, i: number): Promise<Uint8Array | undefined> {
+/** What did not come, as the error that says why. Without an RA there is nothing to check, and with an abort neither. */
+async function download(ee: EndEntity, i: number): Promise<Uint8Array | EeError> {
   try {
     return await ee.fetch('pseudonym', i);
   } catch (error) {
-    if (error instanceof EeError && error.code === 'refused') return undefined;
-    throw error;
+    if (!(error instanceof EeError)) throw error;
+    if (['aborted', 'unreachable', 'tls', 'storage'].includes(error.code)) throw error;
+    return error;
   }
+}
+
+async function checkZip(
+  zip: Uint8Array,
+  { device, i, digest }: WantedBatch,
+  { keys, enrollment }: Pick<CheckBatchOptions, 'keys' | 'enrollment'>,
+  { fleet, perPeriod, clock }: CheckOptions,
+): Promise<{ readonly seen: SeenBatch; readonly found: readonly string[] }> {
+  const time = timeOf(clock);
+  const checked = checkBatch(zip, { i, keys, enrollment, perPeriod, time });
+  const found = shorten(checked.problems);
+  const seen = sha256(zip);
+  if (digest !== null && Buffer.compare(seen, digest) !== 0) {
+    found.push('expected the octets that were downloaded before, saw others');
+  }
+  if (found.length > 0) found.push(...(await whoseElse(fleet, device, seen)));
+  const { fingerprints } = checked;
+  return { seen: { i, fingerprints, isFresh: true, isSound: found.length === 0 }, found };
 }
 
 /** Whose batch it is, when it is not this device's. */

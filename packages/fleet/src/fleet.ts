@@ -148,7 +148,7 @@ export class Fleet implements AsyncDisposable {
   /**
    * The enrollment of a device, verified; the chains of the authorities once for all devices.
    *
-   * @throws EeError `not-bootstrapped` as FleetError is for the fleet, `invalid-bundle`, `key-mismatch`
+   * @throws EeError `invalid-bundle`, `key-mismatch`; FleetError `fleet-damaged`
    */
   async enrollment(profile: Profile, time: Time32): Promise<Enrollment> {
     const bundle = parseBundle(await profile.bundleFiles());

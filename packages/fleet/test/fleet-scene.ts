@@ -13,7 +13,7 @@ import { MockFleetRa, PER_PERIOD } from './mock-fleet-ra.ts';
 const SCMS = createMockScms();
 /** NOW of the mock SCMS when the tests begin, and going on as the machine's clock does. */
 const OFFSET_MS = unixFromTime32(NOW) - Date.now();
-const clock = { now: () => Date.now() + OFFSET_MS };
+const WEEK_MS = 604_800_000;
 
 /** A fleet's directory, and an RA behind TLS. */
 export async function scene(t: TestContext) {
@@ -23,6 +23,8 @@ export async function scene(t: TestContext) {
   const ra = new MockFleetRa(SCMS);
   const { url, handshakes } = await serveHttps(t, server, listenerOf(ra as unknown as MockRa));
   let enrollments = 0;
+  let weeksPassed = 0;
+  const clock = { now: () => Date.now() + OFFSET_MS + weeksPassed * WEEK_MS };
   const options = (fleet: Fleet): SimulationOptions => ({
     fleet,
     devices: 4,
@@ -42,6 +44,9 @@ export async function scene(t: TestContext) {
     ra,
     handshakes,
     enrollments: () => enrollments,
+    passWeek: () => {
+      weeksPassed += 1;
+    },
     async load(more: Partial<SimulationOptions> & { keepsZips?: boolean } = {}) {
       const { keepsZips = false } = more;
       await using fleet = await Fleet.open(directory, { create: systemRandom, keepsZips });

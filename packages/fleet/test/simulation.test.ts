@@ -79,6 +79,23 @@ describe('simulate', () => {
     assert.deepEqual((await check()).findings, []);
   });
 
+  it('fetches the next weeks when they have begun, and waits for none that is over', async (t) => {
+    const { ra, load, passWeek } = await scene(t);
+    const abort = new AbortController();
+    ra.readyThrough = CURRENT_I - 1;
+    // The device is acknowledged, and finds nothing.
+    const onProgress = ({ errors }: { errors: number }) => errors > 0 && abort.abort();
+    await load({ devices: 1, signal: abort.signal, onProgress });
+    ra.readyThrough = CURRENT_I + 2;
+    passWeek();
+    ra.asked.length = 0;
+    const report = await load({ devices: 1 });
+    assert.equal(report.missed, 1);
+    assert.equal(report.requests, 0);
+    const fetched = ra.asked.flatMap((what) => ZIP.exec(what)?.[1] ?? []);
+    assert.deepEqual(fetched, ['26C', '26D']);
+  });
+
   it('waits for a batch that is not ready, and asks for no other', async (t) => {
     const { ra, load } = await scene(t);
     ra.readyThrough = CURRENT_I;

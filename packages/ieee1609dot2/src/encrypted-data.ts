@@ -191,6 +191,11 @@ function open(
   );
 }
 
+/** HashedId8 of the certificate to which data were encrypted; undefined when it was to something else. */
+export function recipientIdOf({ recipients: [info] }: EncryptedData): HashedId8 | undefined {
+  return info?.type === 'certRecipInfo' ? info.value.recipientId : undefined;
+}
+
 /** CAMP sends to one recipient at a time; several would let a sender show each a different content. */
 function singleRecipient(data: EncryptedData): RecipientInfo {
   const [info] = data.recipients;

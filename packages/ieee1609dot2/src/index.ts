@@ -29,6 +29,7 @@ export {
   encryptForKey,
   encryptionPointOf,
   encryptSymmetric,
+  recipientIdOf,
 } from './encrypted-data.ts';
 export { Ieee1609Dot2Error, type Ieee1609Dot2ErrorCode } from './error.ts';
 export {

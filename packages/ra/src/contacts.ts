@@ -7,6 +7,9 @@ import { SEEN_GRAIN_SEC } from './schema.ts';
 /** How long a contact may wait to be noted: many share a commit. */
 const FLUSH_MS = 10_000;
 
+/** Registrations that are known to be replaced: their last downloads began before, and end within seconds. */
+const MOST_CLOSED = 10_000;
+
 interface Contact {
   readonly seenAt: Time32;
   readonly fetchedThrough: number;
@@ -20,6 +23,8 @@ export class Contacts {
   readonly #options: Pick<RaOptions, 'database' | 'log'>;
   readonly #wakePipeline: () => void;
   #pending = new Map<number, Contact>();
+  /** How many requests have closed a registration, in the order of the last. */
+  readonly #closed = new Map<number, number>();
   #timer: NodeJS.Timeout | undefined;
   #flushing: Promise<void> = Promise.resolve();
 
@@ -39,9 +44,31 @@ export class Contacts {
     }
   }
 
-  /** A device was given file number i. */
-  fetched(device: KnownDevice, i: number, now: Time32): void {
+  /** A device is to be given file number i, or a part of it. False when it may not: it has asked anew meanwhile. */
+  fetched(device: KnownDevice, i: number, now: Time32): boolean {
+    if (this.#closed.has(device.id)) return false;
     if (i > device.fetched_through) this.#note(device.id, { seenAt: now, fetchedThrough: i });
+    return true;
+  }
+
+  /**
+   * A registration is about to be replaced: when the promise resolves, everything that was fetched under it is noted, and
+   * nothing more is, not even by a download that has begun already.
+   */
+  close(deviceId: number): Promise<void> {
+    const before = this.#closed.get(deviceId) ?? 0;
+    this.#closed.delete(deviceId);
+    this.#closed.set(deviceId, before + 1);
+    const [oldest] = this.#closed.keys();
+    if (this.#closed.size > MOST_CLOSED && oldest !== undefined) this.#closed.delete(oldest);
+    return this.flush();
+  }
+
+  /** A request that closed a registration has not replaced it. */
+  open(deviceId: number): void {
+    const left = (this.#closed.get(deviceId) ?? 0) - 1;
+    if (left > 0) this.#closed.set(deviceId, left);
+    else this.#closed.delete(deviceId);
   }
 
   /** Writes what was noted. Never rejects. */

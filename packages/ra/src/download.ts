@@ -93,9 +93,9 @@ export class Downloads {
   async #certificates(device: KnownDevice | undefined, i: number, name: string): Promise<Download> {
     const { objects, iPeriod } = this.#options;
     const octets = device && (await objects.get(fileKey(device, i, iPeriod)));
-    if (!octets)
+    if (!octets || !this.#contacts.fetched(device, i, timeOf(this.#options.clock))) {
       throw new Refusal('raNoCertFileAvailable', `expected a file that is there, saw ${name}`);
-    this.#contacts.fetched(device, i, timeOf(this.#options.clock));
+    }
     return { name, octets, etag: `"${name}"` };
   }
 

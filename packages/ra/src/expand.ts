@@ -3,7 +3,7 @@ import { cocoonPoints, Expansion, pointFromUncompressed, sha256 } from '@chrysal
 import { Certificate, fromPoint, SequenceOfPsidSsp } from '@chrysalis/ieee1609dot2';
 import { ScmsPdu122, signRequest } from '@chrysalis/scms';
 import type { Device } from './device-registry.ts';
-import { EncryptedPlvs } from './linkage-conversation.ts';
+import type { PeriodValues } from './linkage-supply.ts';
 import type { RaOptions } from './options.ts';
 
 /** One request to the PCA, ready to be sent. */
@@ -21,18 +21,15 @@ type Expanding = Pick<RaOptions, 'identity' | 'pca' | 'la1' | 'la2'>;
  * Expands a device's caterpillar keys for one period into cocoon keys and makes a request to the PCA of each
  * (section 6.1, steps 3 and 5). Neither the device nor j stands in a request.
  *
- * @param la1Values, la2Values COER of the encrypted pre-linkage values; their number is that of the certificates
+ * @param values their number is that of the certificates
  * @throws CryptoError `point-at-infinity` when the device chose keys that cannot be expanded
  */
 export function composeRequests(
   device: Device,
   i: number,
-  la1Values: Uint8Array,
-  la2Values: Uint8Array,
+  { la1: plvs1, la2: plvs2 }: PeriodValues,
   { identity, pca, la1, la2 }: Expanding,
 ): ComposedRequest[] {
-  const plvs1 = decode(EncryptedPlvs, la1Values);
-  const plvs2 = decode(EncryptedPlvs, la2Values);
   const signing = new Expansion(device.verify_expansion, 'signing');
   const encryption = new Expansion(device.encryption_expansion, 'encryption');
   const verifySeed = pointFromUncompressed(device.verify_seed);

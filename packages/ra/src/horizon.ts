@@ -4,7 +4,10 @@ import type { Device } from './device-registry.ts';
 import type { RaOptions } from './options.ts';
 import { endOf, startOf } from './validity.ts';
 
-type Horizon = Pick<RaOptions, 'iPeriod' | 'policy' | 'pca'>;
+/** What decides how far certificates reach. */
+export interface Horizon extends Pick<RaOptions, 'iPeriod' | 'policy'> {
+  readonly pca: Pick<RaOptions['pca'], 'certificate'>;
+}
 
 /** The part of a device's row that decides what it gets, and when. */
 export type Schedule = Pick<
@@ -43,7 +46,7 @@ export function lastPeriodWithin(certificate: VerifiedCertificate, iPeriod: IPer
 }
 
 /** The last period whose certificates do not outlive a PCA's, nor any above it: the PCA refuses what comes after. */
-function lastPeriodIssuedBy(pca: VerifiedCertificate, iPeriod: IPeriodClock): number {
+export function lastPeriodIssuedBy(pca: VerifiedCertificate, iPeriod: IPeriodClock): number {
   return Math.min(LAST_I, iPeriod.at(endOfChain(pca) - OVERLAP_SEC) - 1);
 }
 
@@ -64,7 +67,8 @@ export function nextBatchTime(device: Schedule, horizon: Horizon, now: Time32): 
   const next = device.filed_through + 1;
   if (device.kind !== 'pseudonym') return nextNumberedTime(device, next, horizon, now);
   const last = Math.min(device.last_i, lastPeriodIssuedBy(pca.certificate, iPeriod));
-  if (device.status !== 'active' || next > last) return 0;
+  // What was not made in its period is not made any more.
+  if (device.status !== 'active' || Math.max(next, iPeriod.at(now)) > last) return 0;
   if (device.filed_through < device.first_i && now < device.available_at)
     return device.available_at;
   const begun = Math.max(device.registered_at, iPeriod.start(next - policy.weeksAhead + 1));

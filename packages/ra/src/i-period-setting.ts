@@ -12,6 +12,16 @@ export interface IPeriodWish {
   readonly lengthSec?: number | undefined;
 }
 
+/** The i-periods that were recorded; undefined before the first start. Changes nothing. */
+export async function recordedIPeriod(
+  database: Database<RaSchema>,
+): Promise<IPeriodClock | undefined> {
+  const epoch = await readSetting(database.query, EPOCH);
+  const lengthSec = await readSetting(database.query, LENGTH);
+  if (epoch === undefined || lengthSec === undefined) return undefined;
+  return new IPeriodClock(epoch, lengthSec);
+}
+
 /**
  * The i-periods of an RA: those of its first start, for ever. A certificate, its file and its linkage value are named by
  * i, so that another length or epoch would give the same name to something else.

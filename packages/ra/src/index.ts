@@ -1,13 +1,22 @@
 /** The Registration Authority. */
 export type { AuthenticationStep } from './authenticate.ts';
 export { fileKey, zipBatch, zipFile } from './batch-file.ts';
-export { Blacklist } from './blacklist.ts';
+export { Blacklist, type BlacklistEntry } from './blacklist.ts';
 export { type ByteRange, isRangeApplicable, parseRange } from './byte-range.ts';
 export { isHeld } from './conditional.ts';
 export { type CrlStore, type CrlStoreOptions, startCrlStore } from './crl-store.ts';
+export {
+  type DeviceReport,
+  type DeviceReportOptions,
+  deviceReport,
+  enrollmentsOf,
+  type InfoReport,
+  type Point as ReportedPoint,
+  type RegistrationReport,
+} from './device-report.ts';
 export { Door } from './door.ts';
 export { FollowedPolicy } from './followed-policy.ts';
-export { fixIPeriod, type IPeriodWish } from './i-period-setting.ts';
+export { fixIPeriod, type IPeriodWish, recordedIPeriod } from './i-period-setting.ts';
 export { linkageChainsOf, type RequestOrigin } from './linkage-chains-of.ts';
 export { RA_MIGRATIONS } from './migrations.ts';
 export { MAX_OCSP_RESPONSE, OcspError } from './ocsp-response.ts';
@@ -37,4 +46,7 @@ export {
 } from './registration-authority.ts';
 export { RemoteAuthority, type RemoteAuthorityOptions } from './remote-authority.ts';
 export type { RaSchema } from './schema.ts';
+export { type RaStatus, type RateStatus, raStatus, type StatusSurroundings } from './status.ts';
+export type { Warning, WarningCode } from './status-warnings.ts';
 export { tlsOptions } from './tls-options.ts';
+export { type Ending, type EndingRole, endOfPolicy } from './what-ends.ts';

@@ -1,4 +1,4 @@
-import { decode, encode, sequenceOf } from '@chrysalis/coer';
+import { containing, decode, encode, octetString, sequenceOf } from '@chrysalis/coer';
 import { equalConstantTime, sha256 } from '@chrysalis/crypto';
 import { checkValidAt, hashedId8, type TrustStore } from '@chrysalis/ieee1609dot2';
 import {
@@ -19,8 +19,23 @@ import type { Peer, RaIdentity } from './options.ts';
 
 /** Encrypted pre-linkage values of one period, by j: opaque to the RA. */
 export const EncryptedPlvs = sequenceOf(EncryptedIndividualPlv, { max: 255 });
-/** The same of consecutive periods, by i: as they wait in the database. */
-export const PlvsByPeriod = sequenceOf(EncryptedPlvs, { max: 65_536 });
+const MAX_PERIODS = 65_536;
+/** The same of consecutive periods, by i: as they wait in the database, each with its length, to be taken out unread. */
+export const PlvsByPeriod = sequenceOf(containing(EncryptedPlvs), { max: MAX_PERIODS });
+const OctetsByPeriod = sequenceOf(octetString(), { max: MAX_PERIODS });
+
+/**
+ * The values of period number `n` in COER of {@link PlvsByPeriod}; undefined beyond its end.
+ *
+ * @throws CoerError when they cannot be read; the other periods are not looked into
+ */
+export function plvsOfPeriod(
+  values: Uint8Array,
+  n: number,
+): readonly EncryptedIndividualPlv[] | undefined {
+  const octets = decode(OctetsByPeriod, values)[n];
+  return octets && decode(EncryptedPlvs, octets);
+}
 
 /** A chain as an LA gives it. */
 export interface LinkageChain {

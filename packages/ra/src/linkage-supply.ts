@@ -1,7 +1,7 @@
 /** Pre-linkage values: the cache of fresh chains, and what devices have of theirs. */
-import { decode, encode } from '@chrysalis/coer';
+import { CoerError } from '@chrysalis/coer';
 import type { Time32 } from '@chrysalis/ieee1609dot2';
-import { AuthorityUnavailableError } from '@chrysalis/scms';
+import { AuthorityUnavailableError, type EncryptedIndividualPlv } from '@chrysalis/scms';
 import type { Database } from '@chrysalis/store';
 import type { Transaction } from 'kysely';
 import { Outage } from './back-off.ts';
@@ -10,10 +10,9 @@ import { postponeDevice } from './device-progress.ts';
 import type { Device } from './device-registry.ts';
 import { lastPeriodOfAll } from './horizon.ts';
 import {
-  EncryptedPlvs,
   type LinkageChain,
   type LinkageRequest,
-  PlvsByPeriod,
+  plvsOfPeriod,
   requestLinkageChains,
 } from './linkage-conversation.ts';
 import type { OperatorsView } from './operators-view.ts';
@@ -34,10 +33,10 @@ export interface Lacking {
   readonly i: number;
 }
 
-/** What one device has of its chains now: the pre-linkage values of one period from both LAs, COER of `EncryptedPlvs`. */
+/** What one device has of its chains now: the pre-linkage values of one period from both LAs, by j. */
 export interface PeriodValues {
-  readonly la1: Uint8Array;
-  readonly la2: Uint8Array;
+  readonly la1: readonly EncryptedIndividualPlv[];
+  readonly la2: readonly EncryptedIndividualPlv[];
 }
 
 /**
@@ -107,7 +106,7 @@ export class LinkageSupply {
     return assigned || extended;
   }
 
-  /** The values of a device for one period; undefined when they are not there, whatever its row says. */
+  /** The values of a device for one period; undefined when they are not there, or no values, whatever its row says. */
   async valuesOf(deviceId: number, i: number): Promise<PeriodValues | undefined> {
     const row = await this.#options.database.query
       .selectFrom('linkage')
@@ -117,10 +116,24 @@ export class LinkageSupply {
       .where('i_max', '>=', i)
       .executeTakeFirst();
     if (!row) return undefined;
-    const la1 = decode(PlvsByPeriod, row.la1_values)[i - row.i_min];
-    const la2 = decode(PlvsByPeriod, row.la2_values)[i - row.i_min];
-    if (!la1 || !la2) return undefined;
-    return { la1: encode(EncryptedPlvs, la1), la2: encode(EncryptedPlvs, la2) };
+    try {
+      const la1 = plvsOfPeriod(row.la1_values, i - row.i_min);
+      const la2 = plvsOfPeriod(row.la2_values, i - row.i_min);
+      return la1 && la2 && { la1, la2 };
+    } catch (error) {
+      if (!(error instanceof CoerError)) throw error;
+      this.#options.log.error({ err: error, deviceId }, 'pre-linkage values cannot be read');
+      return undefined;
+    }
+  }
+
+  /** Values of a device that are not there, or cannot be read, are asked for again from a period on. */
+  async forget(device: Device, i: number): Promise<void> {
+    await this.#options.database.transaction(async (query) => {
+      const reset = 'update device set linked_through = ? where id = ? and linked_through = ?';
+      const changed = await change(query, reset, [i - 1, device.id, device.linked_through]);
+      if (changed > 0) await change(query, 'delete from linkage where device_id = ?', [device.id]);
+    });
   }
 
   /** Chains from the cache for devices without; those that find none wait until it is filled up. */

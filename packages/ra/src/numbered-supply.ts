@@ -1,14 +1,16 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import { sql } from 'kysely';
 import { composeAuthorizationRequest, type NumberedDevice } from './authorization-request.ts';
-import { giveUp, postponeDevice } from './device-progress.ts';
+import { giveUp } from './device-progress.ts';
 import { endOfChain, supplySec } from './horizon.ts';
 import type { PipelineOptions } from './options.ts';
 import type { ComposedFile, PcaRequests } from './pca-requests.ts';
-import { endOf, periodOf } from './validity.ts';
+import { periodOf } from './validity.ts';
 
-/** Certificates asked for in a step. */
+/** Certificates of each kind that are asked for in a step. */
 const IN_STEP = 64;
+/** When the next certificate of a device begins: as its index has it. */
+const NEXT_START = sql<Time32>`first_start + (expanded_through + 1) * period_sec`;
 
 /** Identification and application certificates: no linkage values, no shuffle (sections 1.4, 3.6). */
 export class NumberedSupply {
@@ -34,34 +36,33 @@ export class NumberedSupply {
 
   /** Devices whose next identification certificate begins within the supply, or whose application certificate is to be made. */
   async #lacking(now: Time32): Promise<NumberedDevice[]> {
-    const latestStart = now + supplySec(this.#options);
-    const devices = await this.#options.database.query
+    // The constants are literals, so that SQLite knows the indexes that are made for them.
+    const lacking = this.#options.database.query
       .selectFrom('device')
       .selectAll()
-      .where(sql<boolean>`kind <> 'pseudonym' and status = 'active' and blocked = 0`)
-      .where(sql<boolean>`expanded_through < last_i`)
+      .where(sql<boolean>`status = 'active' and blocked = 0 and expanded_through < last_i`)
       .where('retry_at', '<=', now)
-      .where((eb) =>
-        eb.or([
-          eb('kind', '=', 'application'),
-          sql<boolean>`first_start + (expanded_through + 1) * period_sec <= ${latestStart}`,
-        ]),
+      // What would outlive the PCA's certificate waits for a later one.
+      .where(
+        sql<boolean>`${NEXT_START} + lifetime_sec <= ${endOfChain(this.#options.pca.certificate)}`,
       )
-      .orderBy('kind')
-      .orderBy('expanded_through')
-      .limit(IN_STEP)
+      .limit(IN_STEP);
+    const latestStart = now + supplySec(this.#options);
+    const identification = await lacking
+      .where(sql<boolean>`kind = 'identification'`)
+      .where(sql<boolean>`${NEXT_START} <= ${latestStart}`)
+      .orderBy(NEXT_START)
       .execute();
-    return devices as NumberedDevice[];
+    const application = await lacking
+      .where(sql<boolean>`kind = 'application'`)
+      .orderBy('id')
+      .execute();
+    return [...identification, ...application] as NumberedDevice[];
   }
 
   async #compose(device: NumberedDevice, now: Time32): Promise<ComposedFile | undefined> {
-    const { pca, iPeriod } = this.#options;
+    const { iPeriod } = this.#options;
     const i = device.expanded_through + 1;
-    if (endOf(device, i) > endOfChain(pca.certificate)) {
-      // A later certificate of the PCA may allow what this one does not.
-      await postponeDevice(this.#options, { ...device, failures: LATE }, now);
-      return undefined;
-    }
     try {
       const requests = [composeAuthorizationRequest(device, i, this.#options)];
       return { device, i, period: periodOf(device, i, iPeriod), requests, isReleased: true };
@@ -71,6 +72,3 @@ export class NumberedSupply {
     }
   }
 }
-
-/** As after many failures: looked at once an hour. */
-const LATE = 20;

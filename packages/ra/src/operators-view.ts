@@ -22,7 +22,9 @@ export type IncidentSource = 'linkage authorities' | 'pca' | 'pipeline' | 'objec
 export class OperatorsView {
   readonly #options: Pick<RaOptions, 'database' | 'clock'>;
   /** Incidents that may be open: an end is written once, and only for these. */
-  readonly #open = new Set<IncidentSource>(['linkage authorities', 'pca', 'pipeline', 'objects']);
+  readonly #open = new Set<IncidentSource>([
+    ...(['linkage authorities', 'pca', 'pipeline', 'objects', 'horizon'] as const),
+  ]);
 
   constructor(options: Pick<RaOptions, 'database' | 'clock'>) {
     this.#options = options;

@@ -36,6 +36,11 @@ export interface RaIdentity {
   readonly hostname: string;
   readonly signer: Signer;
   readonly decrypter: Decrypter;
+  /** What it was before: until a device has heard of another certificate, it seals to the one that it has. */
+  readonly former?: readonly {
+    readonly certificate: HashedCertificate;
+    readonly decrypter: Decrypter;
+  }[];
 }
 
 /** An authority behind the RA: how to reach it, and the certificate by which its answers are checked. */

@@ -1,9 +1,10 @@
-import { decode, encode } from '@chrysalis/coer';
+import { encode, Reader, sequence } from '@chrysalis/coer';
 import { equalConstantTime, sha256 } from '@chrysalis/crypto';
 import {
   checkValidAt,
   durationSeconds,
   endOfValidity,
+  HashAlgorithm,
   hashedId8,
   Ieee1609Dot2Data,
   type PsidSsp,
@@ -24,7 +25,6 @@ import {
   openSignedMessage,
   ScmsDataError,
   ScmsPdu122,
-  SignedCertificateRequest122,
   ToBeSignedEncryptedCertificateResponse,
   timeOf,
 } from '@chrysalis/scms';
@@ -80,10 +80,15 @@ interface Wishes {
   readonly psidSsp: readonly PsidSsp[];
 }
 
+/** How a SignedCertificateRequest begins: who signed it, which is us, stands after what was asked for, and is not read. */
+const RequestHead = sequence<{ readonly hashId: HashAlgorithm; readonly tbsRequest: ScmsPdu122 }>(
+  'the beginning of SignedCertificateRequest',
+  { hashId: HashAlgorithm, tbsRequest: ScmsPdu122 },
+);
+
 /** Read from the very octets that were sent: there is no second account of them that could differ. */
 function wishesOf(request: Uint8Array, iPeriod: IPeriodClock): Wishes {
-  const { tbsRequest } = decode(SignedCertificateRequest122, decodeSigned(request));
-  const { content } = tbsRequest.value;
+  const { content } = RequestHead.read(new Reader(decodeSigned(request))).tbsRequest;
   const info: CertRequestInfo | undefined =
     content.type === 'pcaRa' && content.value.type === 'raPcaCertRequest'
       ? content.value.value.certRequestInfo

@@ -55,19 +55,20 @@ export class PcaDispatch {
     return true;
   }
 
-  async #send({ octets, attempts }: DueRequest): Promise<Outcome> {
+  async #send({ octets, attempts, failures }: DueRequest): Promise<Outcome> {
     const { pca, clock } = this.#options;
-    const retryAt = () => timeOf(clock) + backOffSec(attempts, RETRY_LAST_SEC);
+    const after = (times: number) => timeOf(clock) + backOffSec(times, RETRY_LAST_SEC);
     let reply: Uint8Array;
     try {
       reply = await pca.port.requestCertificate(octets);
     } catch (error) {
-      return { type: 'silent', retryAt: retryAt(), error };
+      return { type: 'silent', retryAt: after(attempts), error };
     }
     try {
       return { type: 'answered', octets: checkReply(reply, octets, this.#options) };
     } catch (error) {
-      return { type: 'refused', retryAt: retryAt(), error };
+      const [retryAt, deviceRetryAt] = [after(attempts), after(failures)];
+      return { type: 'refused', retryAt, deviceRetryAt, error };
     }
   }
 

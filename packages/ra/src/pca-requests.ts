@@ -49,7 +49,13 @@ export type Outcome =
   /** The checked SignedEncryptedCertificateResponse. */
   | { readonly type: 'answered'; readonly octets: Uint8Array }
   /** The PCA answered, but not with a certificate. */
-  | { readonly type: 'refused'; readonly retryAt: Time32; readonly error: unknown }
+  | {
+      readonly type: 'refused';
+      readonly retryAt: Time32;
+      /** When something more may be begun for its device. */
+      readonly deviceRetryAt: Time32;
+      readonly error: unknown;
+    }
   /** The PCA did not answer. */
   | { readonly type: 'silent'; readonly retryAt: Time32; readonly error: unknown };
 
@@ -313,22 +319,23 @@ async function take(query: Transaction<RaSchema>, { epoch, key }: DueRequest): P
   return (await change(query, taken, [epoch, key])) > 0;
 }
 
-/** The request is repeated; one that the PCA refuses keeps anything more from being begun for its device. */
+/** The request is repeated. The first time that the PCA refuses it, nothing more is begun for its device for a while. */
 async function postpone(
   query: Transaction<RaSchema>,
-  { epoch, key, deviceId, attempts }: DueRequest,
-  { type, retryAt }: Outcome & { readonly retryAt: Time32 },
+  { epoch, key, deviceId, attempts, failures }: DueRequest,
+  outcome: Exclude<Outcome, { readonly type: 'answered' }>,
 ): Promise<void> {
   await change(
     query,
     'update pca_request set attempts = attempts + 1, next_attempt_at = ? where epoch = ? and key = ?',
-    [retryAt, epoch, key],
+    [outcome.retryAt, epoch, key],
   );
-  if (type !== 'refused') return;
+  // Repetitions of one week that is refused for good do not keep all others from being made.
+  if (outcome.type !== 'refused' || attempts > 0) return;
   await change(
     query,
     'update device set failures = max(failures, ?), retry_at = max(retry_at, ?) where id = ?',
-    [attempts + 1, retryAt, deviceId],
+    [failures + 1, outcome.deviceRetryAt, deviceId],
   );
 }
 

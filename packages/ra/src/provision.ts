@@ -13,6 +13,7 @@ import {
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
 import type { Contacts } from './contacts.ts';
 import type { Device, DeviceRegistry, KnownDevice, NewDevice } from './device-registry.ts';
+import { endOfChain } from './horizon.ts';
 import { hasLinkageChain } from './linkage-supply.ts';
 import type { RaOptions } from './options.ts';
 import { permissionsOf } from './permissions-of-enrollment.ts';
@@ -33,6 +34,17 @@ const PROMPT_SEC = 5;
 
 type ProvisioningRequest = Extract<EeRaRequest, { type: CertificateKind }>;
 type AckPdu = Extract<EndEntityRaInterfacePdu122, { type: `raEe${string}Ack` }>;
+
+/** What an authenticated device asks for. */
+interface Asked {
+  readonly kind: CertificateKind;
+  readonly body: Uint8Array;
+  readonly bodyHash: Uint8Array;
+  readonly identified: IdentifiedRequest;
+  readonly request: ProvisioningRequest;
+  /** The registration that this one replaces. */
+  readonly former?: Device | undefined;
+}
 
 /** Under which name each kind is acknowledged, and where its files are (section 1.1). */
 const ANSWERS: Record<CertificateKind, { readonly ack: AckPdu['type']; readonly path: string }> = {
@@ -99,14 +111,33 @@ export class Provisioning {
     identified: IdentifiedRequest,
     request: ProvisioningRequest,
   ): Promise<Uint8Array> {
-    const former = await this.#newest(this.#refuseSecond(identified, kind));
+    const known = this.#refuseSecond(identified, kind);
     if (kind === 'pseudonym') await this.#expectLinkageChain();
+    if (known === undefined) return this.#record({ kind, body, bodyHash, identified, request });
+    let isReplaced = false;
+    try {
+      const former = await this.#newest(known);
+      const asked = { kind, body, bodyHash, identified, request, former };
+      return await this.#record(asked, () => {
+        isReplaced = true;
+      });
+    } finally {
+      if (!isReplaced) this.#contacts.open(known.id);
+    }
+  }
+
+  /** @param onReplaced called when the former registration is one no more */
+  async #record(
+    { kind, body, bodyHash, identified, request, former }: Asked,
+    onReplaced = () => {},
+  ): Promise<Uint8Array> {
     const device = this.#describe(body, bodyHash, identified, request, former);
-    const isRecorded =
-      former !== undefined && asksForTheSame(former, device)
-        ? await this.#registry.rename(former, device)
-        : await this.#registry.register(device, device.registered_at, former);
+    const isSame = former !== undefined && asksForTheSame(former, device);
+    const isRecorded = isSame
+      ? await this.#registry.rename(former, device)
+      : await this.#registry.register(device, device.registered_at, former);
     if (!isRecorded) return this.#answerToLoserOfRace(identified, bodyHash, kind);
+    if (!isSame) onReplaced();
     // Each costs the LAs a chain and the PCA its certificates.
     if (former) this.#tries.charge(identified.enrollment.hash, `provision-${kind}`);
     const hash = Buffer.from(device.request_hash).toString('hex');
@@ -150,11 +181,10 @@ export class Provisioning {
     return undefined;
   }
 
-  /** The whole row, after everything that its device has fetched is noted. */
-  async #newest(former: KnownDevice | undefined): Promise<Device | undefined> {
-    if (former === undefined) return undefined;
-    await this.#contacts.flush();
-    return this.#registry.find(former.id);
+  /** The whole row, after everything that its device has fetched is noted; from then on it is given nothing more. */
+  async #newest({ id }: KnownDevice): Promise<Device | undefined> {
+    await this.#contacts.close(id);
+    return this.#registry.find(id);
   }
 
   /** Precondition of the service: a chain in the PLV cache. Without one it is ours to mend, and the device comes again. */
@@ -204,6 +234,7 @@ export class Provisioning {
       inner_hash: sha256(signed.tbsRequest),
       enrollment_hash: enrollment.hash,
       enrollment_certificate: enrollment.octets,
+      enrollment_end: endOfChain(enrollment),
       public_key: enrollment.publicKey.point,
       permissions: encode(SequenceOfPsidSsp, permissions),
       registered_at: now,

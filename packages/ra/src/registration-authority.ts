@@ -5,11 +5,13 @@ import { Contacts } from './contacts.ts';
 import { DeviceRegistry } from './device-registry.ts';
 import { Door } from './door.ts';
 import { Downloads } from './download.ts';
+import { HorizonWarnings } from './horizon-warnings.ts';
 import { createHttpServer } from './http-server.ts';
 import { fixIPeriod } from './i-period-setting.ts';
 import { LocalFiles } from './local-files.ts';
 import { MisbehaviorReports } from './misbehavior-reports.ts';
 import { OcspStaple } from './ocsp-staple.ts';
+import { OperatorsView } from './operators-view.ts';
 import type { RaOptions, RaSettings } from './options.ts';
 import { Pipeline } from './pipeline.ts';
 import { Provisioning } from './provision.ts';
@@ -48,6 +50,7 @@ export async function startRegistrationAuthority(
   const tries = new Tries(options.tries, options.clock);
   const { ocsp } = options;
   const staple = ocsp && new OcspStaple({ ...options, ocsp });
+  const horizon = new HorizonWarnings(options, new OperatorsView(options));
   const door = new Door(options.errorDetail, options.log);
   let port = options.listen.port;
   const publicUrl = () => options.publicUrl ?? `https://${options.identity.hostname}:${port}`;
@@ -71,9 +74,11 @@ export async function startRegistrationAuthority(
   await staple?.start();
   // Before the port is open: a device that comes first finds a chain in the PLV cache.
   await pipeline.start();
+  await horizon.start();
   try {
     await app.listen({ host: options.listen.address, port });
   } catch (error) {
+    await horizon.stop();
     await pipeline.stop();
     await files.stop();
     await staple?.stop();
@@ -91,9 +96,11 @@ export async function startRegistrationAuthority(
       void files.wake();
       void reports?.wake();
       void staple?.wake();
+      void horizon.wake();
     },
     async close() {
       await app.close();
+      await horizon.stop();
       await contacts.flush();
       await files.stop();
       await reports?.stop();

@@ -122,14 +122,18 @@ async function catchUp(query: Transaction<RaSchema>, i: number, end: Time32): Pr
         expanded_through = max(expanded_through, ${over})
       where kind = 'identification' and status <> 'replaced'
         and first_start + lifetime_sec <= ? and filed_through < ${over}`,
-    [end, end, end, end],
+    [end - 1, end - 1, end - 1, end - 1],
   );
   await closeGaps(query);
 }
 
 /** Files that were noted beyond a gap count once there is none any more. */
 async function closeGaps(query: Transaction<RaSchema>): Promise<void> {
-  await change(query, 'delete from filed where i <= (select filed_through from device where id = device_id)', []);
+  await change(
+    query,
+    'delete from filed where i <= (select filed_through from device where id = device_id)',
+    [],
+  );
   await change(
     query,
     `update device set filed_through = (
@@ -140,7 +144,11 @@ async function closeGaps(query: Transaction<RaSchema>): Promise<void> {
       where id in (select device_id from filed)`,
     [],
   );
-  await change(query, 'delete from filed where i <= (select filed_through from device where id = device_id)', []);
+  await change(
+    query,
+    'delete from filed where i <= (select filed_through from device where id = device_id)',
+    [],
+  );
 }
 
 /** Devices that were last heard of before: nothing more is made for them until they are. What is made stays. */

@@ -35,6 +35,8 @@ export interface DeviceTable {
   readonly enrollment_hash: Uint8Array;
   /** COER of the enrollment certificate in canonical form. */
   readonly enrollment_certificate: Uint8Array;
+  /** The first second in which it, or a certificate above it, is over; 0 when that was not noted. */
+  readonly enrollment_end: Generated<number>;
   /** The reconstructed public key of the enrollment certificate. */
   readonly public_key: Uint8Array;
   /** COER of the SequenceOfPsidSsp that its certificates get. */
@@ -59,7 +61,7 @@ export interface DeviceTable {
   readonly blocked: Generated<number>;
   /** When it was last heard of, give or take {@link SEEN_GRAIN_SEC}. */
   readonly last_seen: Generated<number>;
-  /** The last i whose file it was given as a whole; -1 for none. */
+  /** The last i whose file it was given, whole or in part, under these keys or those before; -1 for none. */
   readonly fetched_through: Generated<number>;
   /** When certificate 0 begins; 0 for pseudonym certificates, which begin with their period. */
   readonly first_start: number;
@@ -85,7 +87,7 @@ export interface DeviceTable {
   readonly la2_chain: Uint8Array | null;
 }
 
-/** Pre-linkage values of a device that wait for their period to be expanded: COER of `ValuesByPeriod`, by i from i_min. */
+/** Pre-linkage values of a device that wait for their period to be expanded: COER of `PlvsByPeriod`, by i from i_min. */
 export interface LinkageTable {
   readonly device_id: number;
   readonly i_min: number;
@@ -191,6 +193,19 @@ export interface IncidentTable {
   readonly count: number;
 }
 
+/**
+ * How many registrations are alike in what operators ask for. Triggers keep it with every change of `device`, so that no
+ * question of theirs goes over a whole fleet.
+ */
+export interface DeviceCountTable {
+  readonly kind: CertificateKind;
+  readonly status: DeviceStatus;
+  readonly blocked: number;
+  readonly last_i: number;
+  readonly filed_through: number;
+  readonly count: number;
+}
+
 export interface RaSchema {
   readonly device: DeviceTable;
   readonly linkage: LinkageTable;
@@ -204,7 +219,17 @@ export interface RaSchema {
   readonly setting: SettingTable;
   readonly tally: TallyTable;
   readonly incident: IncidentTable;
+  readonly device_count: DeviceCountTable;
 }
+
+/** Of the triggers that keep `device_count`. */
+const COUNT_NEW = `insert into device_count
+  values (new.kind, new.status, new.blocked, new.last_i, new.filed_through, 1)
+  on conflict do update set count = count + 1;`;
+const OLD_COUNT = `kind = old.kind and status = old.status and blocked = old.blocked
+  and last_i = old.last_i and filed_through = old.filed_through`;
+const UNCOUNT_OLD = `update device_count set count = count - 1 where ${OLD_COUNT};
+  delete from device_count where ${OLD_COUNT} and count = 0;`;
 
 export const RA_MIGRATIONS: readonly Migration[] = [
   {
@@ -367,8 +392,10 @@ export const RA_MIGRATIONS: readonly Migration[] = [
       'drop index device_to_expand',
       `create index device_to_expand on device (expanded_through, id)
         where kind = 'pseudonym' and status = 'active' and blocked = 0 and failures = 0 and expanded_through < last_i`,
-      `create index device_numbered on device (kind, expanded_through)
-        where kind <> 'pseudonym' and status = 'active' and blocked = 0 and expanded_through < last_i`,
+      `create index device_identification on device (first_start + (expanded_through + 1) * period_sec)
+        where kind = 'identification' and status = 'active' and blocked = 0 and expanded_through < last_i`,
+      `create index device_application on device (id)
+        where kind = 'application' and status = 'active' and blocked = 0 and expanded_through < last_i`,
       `create index device_to_try_again on device (retry_at)
         where failures > 0 and status = 'active' and blocked = 0`,
       "create index device_by_contact on device (last_seen) where status = 'active'",
@@ -389,6 +416,45 @@ export const RA_MIGRATIONS: readonly Migration[] = [
         last_at integer not null,
         count integer not null
       ) strict, without rowid`,
+    ],
+  },
+  {
+    name: '0004-operators',
+    statements: [
+      'alter table device add column enrollment_end integer not null default 0',
+      // Until here it was not noted. It lies in the last period of the device, and is taken for the end of that.
+      `update device set enrollment_end =
+          (select value from setting where name = 'iperiod_epoch')
+          + (last_i + 1) * (select value from setting where name = 'iperiod_length_sec')
+        where kind = 'pseudonym' and exists (select 1 from setting where name = 'iperiod_length_sec')`,
+      `update device set enrollment_end = first_start + (last_i + 1) * period_sec where kind = 'identification'`,
+      'create index device_by_enrollment_end on device (enrollment_end, enrollment_hash)',
+      `create table device_count (
+        kind text not null,
+        status text not null,
+        blocked integer not null,
+        last_i integer not null,
+        filed_through integer not null,
+        count integer not null,
+        primary key (kind, status, blocked, last_i, filed_through)
+      ) strict, without rowid`,
+      `insert into device_count select kind, status, blocked, last_i, filed_through, count(*)
+        from device group by kind, status, blocked, last_i, filed_through`,
+      `create trigger device_comes after insert on device begin ${COUNT_NEW} end`,
+      `create trigger device_goes after delete on device begin ${UNCOUNT_OLD} end`,
+      `create trigger device_moves after update of kind, status, blocked, last_i, filed_through on device
+        when new.filed_through <> old.filed_through or new.blocked <> old.blocked or new.status <> old.status
+          or new.last_i <> old.last_i or new.kind <> old.kind
+        begin ${UNCOUNT_OLD} ${COUNT_NEW} end`,
+    ],
+  },
+  {
+    name: '0005-linkage-by-period',
+    statements: [
+      // The values of each period have a length of their own from here on; those that came before are asked for again.
+      'update device set linked_through = expanded_through where linked_through > expanded_through',
+      'delete from linkage',
+      'delete from linkage_cache',
     ],
   },
 ];

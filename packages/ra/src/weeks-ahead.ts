@@ -35,12 +35,16 @@ export class WeeksAhead {
     const { iPeriod } = this.#options;
     const last = lastPeriodOfAll(this.#options, now);
     const current = iPeriod.at(now);
+    // The PCA's certificate, or one above it, ends before this period does: nobody gets anything until there is another.
+    if (last < current) return false;
     // What is over is not made any more: a device that lags behind goes on with the current period, once that is sure.
     const leastExpanded = overForSure >= current - 1 ? -1 : current - 1;
-    const devices = await this.#lackingPeriod(last, leastExpanded, now);
+    const first = Math.min(current, last);
+    const wereAway = this.#linkage.pausedUntil(now) !== undefined;
+    const devices = await this.#lackingPeriod({ first, last, leastExpanded }, now);
     const plan = devices.map((device) => ({
       device,
-      i: Math.max(device.expanded_through + 1, Math.min(current, last)),
+      i: Math.max(device.expanded_through + 1, first),
     }));
     const ended = plan.filter(({ device, i }) => i > device.last_i);
     for (const { device } of ended) await this.#end(device);
@@ -49,14 +53,25 @@ export class WeeksAhead {
     const isLinked = unlinked.length > 0 && (await this.#linkage.provide(unlinked, now));
     const linked = alive.filter(({ device, i }) => i <= device.linked_through);
     const isExpanded = linked.length > 0 && (await this.#expand(linked, now));
-    return ended.length > 0 || isLinked || isExpanded;
+    // The LAs are away, as it turns out: there may be devices that can do without them.
+    const areAway = !wereAway && this.#linkage.pausedUntil(now) !== undefined;
+    return ended.length > 0 || isLinked || isExpanded || areAway;
   }
 
   /**
    * Devices that lack a period up to `last`: nearest weeks first, oldest device first. Devices that failed come after all
-   * others, and not before their time: what is wrong with one of them costs the others nothing.
+   * others, and not before their time: what is wrong with one of them costs the others nothing. While the LAs are away,
+   * only those that can do without them.
    */
-  async #lackingPeriod(last: number, leastExpanded: number, now: Time32): Promise<Device[]> {
+  async #lackingPeriod(
+    { first, last, leastExpanded }: { first: number; last: number; leastExpanded: number },
+    now: Time32,
+  ): Promise<Device[]> {
+    const isProvided =
+      this.#linkage.pausedUntil(now) === undefined
+        ? sql<boolean>`true`
+        : sql<boolean>`(linked_through >= max(expanded_through + 1, ${first})
+            or (la1_chain is null and exists (select 1 from linkage_cache)))`;
     // The constants are literals, so that SQLite knows the indexes that are made for them.
     const lacking = this.#options.database.query
       .selectFrom('device')
@@ -65,6 +80,7 @@ export class WeeksAhead {
       .where(sql<boolean>`expanded_through < last_i`)
       .where('expanded_through', '<', last)
       .where('expanded_through', '>=', leastExpanded)
+      .where(isProvided)
       .limit(DEVICES_IN_STEP);
     const sound = await lacking
       .where(sql<boolean>`failures = 0`)
@@ -97,16 +113,11 @@ export class WeeksAhead {
   async #compose(device: Device, i: number, now: Time32): Promise<ComposedFile | undefined> {
     const values = await this.#linkage.valuesOf(device.id, i);
     if (values === undefined) {
-      // Not there, whatever the row says: they are asked for again.
-      await change(
-        this.#options.database.query,
-        'update device set linked_through = ? where id = ? and linked_through = ?',
-        [i - 1, device.id, device.linked_through],
-      );
+      await this.#linkage.forget(device, i);
       return undefined;
     }
     try {
-      const requests = composeRequests(device, i, values.la1, values.la2, this.#options);
+      const requests = composeRequests(device, i, values, this.#options);
       const isReleased = skipsShuffle(device, i, this.#options);
       return { device, i, period: i, requests, isReleased };
     } catch (error) {

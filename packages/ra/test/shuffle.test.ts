@@ -101,9 +101,7 @@ describe('the shuffle', () => {
     const stage = await createStage(t, { policy: { ...POOLED, shuffleThreshold: 6 } });
     const [one, two] = [await stage.register(stage.ra), await stage.register(stage.ra)];
     await stage.settle();
-    const keys = [one, two].map(
-      ({ device }) => new Set(cocoonKeysOf(device, stage.currentI(), 3)),
-    );
+    const keys = [one, two].map(({ device }) => new Set(cocoonKeysOf(device, stage.currentI(), 3)));
     const [ofOne, ofTwo] = keys.map((own) =>
       stage.atPca.filter((request) => own.has(cocoonKeyOf(request))),
     );
@@ -253,7 +251,10 @@ describe('an epoch of the shuffle', () => {
       const own = new Set(cocoonKeysOf(device, stage.currentI(), 20));
       return stage.atPca.findLastIndex((request) => own.has(cocoonKeyOf(request)));
     });
-    assert.deepEqual(last, last.toSorted((a, b) => a - b));
+    assert.deepEqual(
+      last,
+      last.toSorted((a, b) => a - b),
+    );
   });
 });
 

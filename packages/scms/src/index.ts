@@ -3,6 +3,12 @@ export {
   AUTHORITY_SERVICES,
   type AuthorityService,
   type AuthorityServiceName,
+  type CertificateAnswer,
+  CertificateAnswers,
+  CertificateRequests,
+  MAX_CERTIFICATE_OCTETS,
+  MAX_CERTIFICATE_REQUEST_OCTETS,
+  MAX_CERTIFICATE_REQUESTS,
 } from './authority-service.ts';
 export {
   type AdoptedChainFile,

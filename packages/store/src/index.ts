@@ -5,7 +5,13 @@ export {
   type ObjectStoreCall,
   type Outcome,
 } from './failing-object-store.ts';
-export { readFileIfPresent, removeFileDurably, writeFileDurably } from './file.ts';
+export {
+  createDirectoryDurably,
+  readFileIfPresent,
+  removeFileDurably,
+  syncDirectory,
+  writeFileDurably,
+} from './file.ts';
 export { GroupCommit } from './group-commit.ts';
 export { createMemoryObjectStore } from './memory-object-store.ts';
 export { MAX_OBJECT_OCTETS, type ObjectStore } from './object-store.ts';

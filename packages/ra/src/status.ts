@@ -1,0 +1,410 @@
+/** One look at the whole of an RA, for its operators. */
+import { type Time32, time32FromUnix, unixFromTime32 } from '@chrysalis/ieee1609dot2';
+import type { Database } from '@chrysalis/store';
+import { type RawBuilder, sql } from 'kysely';
+import { endOfChain, lastPeriodIssuedBy, lastPeriodOfAll } from './horizon.ts';
+import type { RaOptions } from './options.ts';
+import type { CertificateKind, DeviceStatus, IncidentTable, RaSchema } from './schema.ts';
+import { type Warning, warningsOf } from './status-warnings.ts';
+import { byEnd, type CertificatesInUse, type Ending, endingsOf } from './what-ends.ts';
+
+const HOUR_SEC = 3600;
+const DAY_SEC = 86_400;
+/** How far ahead enrollment certificates are counted. */
+export const ENROLLMENT_NOTICE_SEC = 90 * DAY_SEC;
+
+/** What the database is read with: the policy in force, and whose certificates make or break it. */
+export interface StatusSurroundings
+  extends CertificatesInUse,
+    Pick<RaOptions, 'iPeriod' | 'policy' | 'linkageCache'> {
+  /** The policy file in force, when there is one. */
+  readonly policyEnding?: Ending | undefined;
+}
+
+/** Registrations that are alike. */
+export interface DeviceCount {
+  readonly kind: CertificateKind;
+  readonly status: DeviceStatus;
+  readonly blocked: boolean;
+  readonly count: number;
+}
+
+/** Pseudonym certificates of active devices that are not blocked. */
+export interface HorizonStatus {
+  readonly currentI: number;
+  /** i-periods that are kept ready, the current one included. */
+  readonly weeksAhead: number;
+  /** The last i that is to be there now: less than the policy wants where the PCA cannot go on. */
+  readonly lastI: number;
+  /** Devices with all of it, as far as their enrollment certificates reach. */
+  readonly complete: number;
+  readonly lagging: number;
+  /** Of those that lag, devices that lack the current period: at most so many of them can be new ones in the shuffle. */
+  readonly withoutCurrent: number;
+  readonly newRegistrations: number;
+  /** Devices whose enrollment certificate is over before the current period. */
+  readonly ended: number;
+  /** The next i of the device that lags most, when that begins, and how many lag as much. */
+  readonly furthestBehind?: { readonly i: number; readonly start: Time32; readonly count: number };
+  /** Registrations that wait for their first file. */
+  readonly waitingForFirst: Readonly<Record<'identification' | 'application', number>>;
+}
+
+export interface PcaStatus {
+  /** Let go by the shuffle, and not sent yet. */
+  readonly waiting: number;
+  /** Sent, and to be sent again. */
+  readonly repeated: number;
+  readonly mostAttempts: number;
+  /** When the oldest of both was made; without those of blocked devices, which stay. */
+  readonly oldestAt?: Time32;
+  readonly nextAttemptAt?: Time32;
+}
+
+export interface ShuffleStatus {
+  readonly size: number;
+  readonly threshold: number;
+  readonly oldestAt?: Time32;
+  /** When it opens if it does not fill up before; absent while it is empty. */
+  readonly opensAt?: Time32;
+}
+
+export interface RateStatus {
+  /** Since the full hour. */
+  readonly thisHour: number;
+  /** The full hour before. */
+  readonly lastHour: number;
+  /** The 24 full hours before this one. */
+  readonly last24Hours: number;
+}
+
+export interface Incident extends Omit<IncidentTable, 'first_at' | 'last_at'> {
+  readonly firstAt: Time32;
+  readonly lastAt: Time32;
+}
+
+/** When the RA can make nothing more, if nothing is renewed. */
+export interface GenerationEnd {
+  /** The first i that cannot be made. */
+  readonly firstI: number;
+  /** From then on a period is missing that the policy wants, or nothing is made at all. */
+  readonly stopsAt: Time32;
+  readonly because: Ending;
+}
+
+/** What {@link raStatus} tells. Times are Time32. */
+export interface RaStatus {
+  readonly at: Time32;
+  readonly devices: readonly DeviceCount[];
+  /** Active devices that failed, and the time at which the first of them is tried again. */
+  readonly failing: { readonly count: number; readonly nextTryAt?: Time32 };
+  readonly blacklisted: number;
+  readonly horizon: HorizonStatus;
+  /** Pairs of fresh chains for new devices, and how many are wanted. */
+  readonly linkageCache: { readonly chains: number; readonly wanted: number };
+  readonly shuffle: ShuffleStatus;
+  readonly pca: PcaStatus;
+  /** Files that lack certificates, and complete ones that wait to be filed. */
+  readonly batches: { readonly inTheMaking: number; readonly complete: number };
+  readonly rates: Readonly<Record<'certificates' | 'batches' | 'registrations', RateStatus>>;
+  /** Beginning of the last hour in which anything was filed or registered. */
+  readonly lastActivity?: Time32;
+  /** The last of each source; open while `count` is above 0. */
+  readonly incidents: readonly Incident[];
+  /** The first to end first. */
+  readonly endings: readonly Ending[];
+  readonly generation: GenerationEnd;
+  /** Enrollment certificates, each once, that end within 90 days, by month (UTC); months without any are left out. */
+  readonly enrollmentsEnding: readonly { readonly month: string; readonly count: number }[];
+  readonly warnings: readonly Warning[];
+}
+
+/** Chains in the cache when nothing else is configured. */
+const CACHED_CHAINS = 200;
+
+/**
+ * What an operator wants to know, from one statement: one state of the database, that no writer waits for. What there is of
+ * a fleet is counted as it changes (`device_count`), so that it takes as long for a million devices as for one.
+ *
+ * @throws StoreError
+ */
+export async function raStatus(
+  database: Database<RaSchema>,
+  surroundings: StatusSurroundings,
+  now: Time32,
+): Promise<RaStatus> {
+  const { iPeriod, policy, linkageCache = CACHED_CHAINS, policyEnding } = surroundings;
+  const lastI = lastPeriodOfAll(surroundings, now);
+  const months = monthsWithin(now, now + ENROLLMENT_NOTICE_SEC);
+  const newSince = now - policy.shuffleMaxAgeSec - DAY_SEC;
+  const currentI = iPeriod.at(now);
+  const read = await readAll(database, { now, lastI, currentI, months, newSince });
+  const endings = endingsOf(surroundings);
+  const status: Omit<RaStatus, 'warnings'> = {
+    at: now,
+    devices: read.devices.map((row) => ({ ...row, blocked: row.blocked === 1 })),
+    failing: { count: read.failing.count, ...given('nextTryAt', read.failing.nextTryAt) },
+    blacklisted: read.blacklisted,
+    horizon: horizonOf(read, lastI, surroundings, now),
+    linkageCache: { chains: read.chains, wanted: linkageCache },
+    shuffle: shuffleOf(read.shuffle, policy),
+    pca: pcaOf(read.pca),
+    batches: read.batches,
+    rates: ratesOf(read.tallies, now),
+    ...given('lastActivity', read.lastActivity),
+    incidents: read.incidents.toSorted((a, b) => b.lastAt - a.lastAt),
+    endings: byEnd(policyEnding === undefined ? endings : [...endings, policyEnding]),
+    generation: generationEnd(surroundings, endings),
+    enrollmentsEnding: read.enrollments.filter(({ count }) => count > 0),
+  };
+  return { ...status, warnings: warningsOf(status, surroundings) };
+}
+
+/** What the one statement gives. */
+interface Read {
+  readonly devices: readonly (Omit<DeviceCount, 'blocked'> & { readonly blocked: number })[];
+  readonly failing: { readonly count: number; readonly nextTryAt: Time32 | null };
+  readonly blacklisted: number;
+  readonly supply: {
+    readonly complete: number | null;
+    readonly ended: number | null;
+    readonly withoutCurrent: number | null;
+  };
+  readonly registeredLately: number;
+  readonly behind: readonly { readonly filedThrough: number; readonly count: number }[];
+  readonly first: readonly { readonly kind: CertificateKind; readonly count: number }[];
+  readonly chains: number;
+  readonly shuffle: readonly { readonly size: number; readonly oldestAt: Time32 }[];
+  readonly pca: {
+    readonly waiting: number;
+    readonly repeated: number;
+    readonly mostAttempts: number | null;
+    readonly oldestAt: Time32 | null;
+    readonly nextAttemptAt: Time32 | null;
+  };
+  readonly batches: { readonly inTheMaking: number; readonly complete: number };
+  readonly tallies: readonly {
+    readonly hour: Time32;
+    readonly name: string;
+    readonly count: number;
+  }[];
+  readonly lastActivity: Time32 | null;
+  readonly incidents: readonly Incident[];
+  readonly enrollments: readonly { readonly month: string; readonly count: number }[];
+}
+
+interface Month {
+  readonly month: string;
+  readonly from: Time32;
+  readonly until: Time32;
+}
+
+interface Asked {
+  readonly now: Time32;
+  readonly lastI: number;
+  readonly currentI: number;
+  readonly months: readonly Month[];
+  /** Since when a device may still wait for its first certificates. */
+  readonly newSince: Time32;
+}
+
+/**
+ * Scalar queries of one SELECT see one state. Each gives JSON: the only way in which SQLite gives rows there. `indexed by` and
+ * `cross join` keep it from the indexes of the whole fleet, which it would choose without statistics.
+ */
+async function readAll(
+  database: Database<RaSchema>,
+  { now, lastI, currentI, months, newSince }: Asked,
+): Promise<Read> {
+  const active = sql`kind = 'pseudonym' and status = 'active' and blocked = 0`;
+  const filling = sql`coalesce((select epoch from shuffle), 1)`;
+  const parts: Record<keyof Read, RawBuilder<unknown>> = {
+    devices: rows(
+      ['kind', 'status', 'blocked', 'count'],
+      sql`select kind, status, blocked, sum(count) as count from device_count group by 1, 2, 3`,
+    ),
+    failing: sql`select json_object('count', count(*), 'nextTryAt', min(retry_at))
+      from device indexed by device_to_try_again where failures > 0 and status = 'active' and blocked = 0`,
+    blacklisted: sql`select json(count(*)) from blacklist`,
+    supply: sql`select json_object(
+        'ended', sum(count) filter (where last_i < ${currentI}),
+        'complete', sum(count) filter (where last_i >= ${currentI} and filed_through >= min(last_i, ${lastI})),
+        'withoutCurrent', sum(count) filter (where last_i >= ${currentI} and filed_through < ${currentI}))
+      from device_count where ${active}`,
+    registeredLately: sql`select json(coalesce(sum(count), 0)) from tally
+      where name = 'registrations' and hour >= ${hourOf(newSince)}`,
+    behind: rows(
+      ['filedThrough', 'count'],
+      sql`select filed_through as filedThrough, sum(count) as count from device_count
+        where ${active} and last_i >= ${currentI} and filed_through < min(last_i, ${lastI})
+        group by 1`,
+    ),
+    first: rows(
+      ['kind', 'count'],
+      sql`select kind, sum(count) as count from device_count
+        where kind <> 'pseudonym' and status = 'active' and blocked = 0 and filed_through < 0 group by 1`,
+    ),
+    chains: sql`select json(count(*)) from linkage_cache`,
+    shuffle: rows(['size', 'oldestAt'], sql`select size, oldest_at as oldestAt from shuffle`),
+    pca: sql`select json_object(
+        'waiting', count(*) filter (where attempts = 0),
+        'repeated', count(*) filter (where attempts > 0),
+        'mostAttempts', max(attempts),
+        'oldestAt', min(created_at),
+        'nextAttemptAt', min(next_attempt_at) filter (where attempts > 0))
+      from pca_request where epoch < ${filling} and device_id not in (
+        select device.id from blacklist cross join device using (enrollment_hash))`,
+    batches: sql`select json_object(
+        'inTheMaking', count(*) filter (where missing > 0),
+        'complete', count(*) filter (where missing = 0)) from batch`,
+    tallies: rows(
+      ['hour', 'name', 'count'],
+      sql`select hour, name, count from tally where hour >= ${hourOf(now) - DAY_SEC}`,
+    ),
+    lastActivity: sql`select json(coalesce(max(hour), 'null')) from tally`,
+    incidents: rows(
+      ['source', 'message', 'firstAt', 'lastAt', 'count'],
+      sql`select source, message, first_at as firstAt, last_at as lastAt, count from incident`,
+    ),
+    enrollments: sql`select json_array(${sql.join(
+      months.map(
+        ({ month, from, until }) => sql`json_object('month', ${month}, 'count', (
+          select count(distinct enrollment_hash) from device
+          where enrollment_end >= ${from} and enrollment_end < ${until}))`,
+      ),
+    )})`,
+  };
+  const names = Object.keys(parts) as (keyof Read)[];
+  const row = (await database.query
+    .selectNoFrom(names.map((name) => sql<string>`(${parts[name]})`.as(name)))
+    .executeTakeFirstOrThrow()) as Readonly<Record<keyof Read, string | number>>;
+  return Object.fromEntries(names.map((name) => [name, JSON.parse(String(row[name]))])) as never;
+}
+
+/** An array of objects with these columns, in no order. */
+function rows(columns: readonly string[], query: RawBuilder<unknown>): RawBuilder<unknown> {
+  const fields = columns.flatMap((name) => [sql.lit(name), sql.ref(name)]);
+  return sql`select json_group_array(json_object(${sql.join(fields)})) from (${query})`;
+}
+
+function horizonOf(
+  { supply, registeredLately, behind, first }: Read,
+  lastI: number,
+  { iPeriod, policy }: StatusSurroundings,
+  now: Time32,
+): HorizonStatus {
+  const [furthest] = behind.toSorted((a, b) => a.filedThrough - b.filedThrough);
+  const firsts = (kind: CertificateKind) => first.find((row) => row.kind === kind)?.count ?? 0;
+  return {
+    currentI: iPeriod.at(now),
+    weeksAhead: policy.weeksAhead,
+    lastI,
+    complete: supply.complete ?? 0,
+    lagging: behind.reduce((sum, { count }) => sum + count, 0),
+    withoutCurrent: supply.withoutCurrent ?? 0,
+    newRegistrations: registeredLately,
+    ended: supply.ended ?? 0,
+    ...(furthest && {
+      furthestBehind: {
+        i: furthest.filedThrough + 1,
+        start: iPeriod.start(furthest.filedThrough + 1),
+        count: furthest.count,
+      },
+    }),
+    waitingForFirst: {
+      identification: firsts('identification'),
+      application: firsts('application'),
+    },
+  };
+}
+
+function shuffleOf([filling]: Read['shuffle'], policy: RaOptions['policy']): ShuffleStatus {
+  const threshold = policy.shuffleThreshold;
+  if (filling === undefined || filling.size === 0) return { size: 0, threshold };
+  const { size, oldestAt } = filling;
+  return { size, threshold, oldestAt, opensAt: oldestAt + policy.shuffleMaxAgeSec };
+}
+
+function pcaOf({ waiting, repeated, mostAttempts, oldestAt, nextAttemptAt }: Read['pca']) {
+  return {
+    waiting,
+    repeated,
+    mostAttempts: mostAttempts ?? 0,
+    ...given('oldestAt', oldestAt),
+    ...given('nextAttemptAt', nextAttemptAt),
+  };
+}
+
+function ratesOf(tallies: Read['tallies'], now: Time32): RaStatus['rates'] {
+  const hour = hourOf(now);
+  const rate = (name: string): RateStatus => {
+    const of = tallies.filter((tally) => tally.name === name);
+    const at = (time: Time32) => of.find((tally) => tally.hour === time)?.count ?? 0;
+    const before = of.filter((tally) => tally.hour < hour);
+    return {
+      thisHour: at(hour),
+      lastHour: at(hour - HOUR_SEC),
+      last24Hours: before.reduce((sum, { count }) => sum + count, 0),
+    };
+  };
+  return {
+    certificates: rate('certificates'),
+    batches: rate('batches'),
+    registrations: rate('registrations'),
+  };
+}
+
+/**
+ * The PCA, and what is above it, cuts the supply before it ends: no certificate outlives it. Without a valid certificate of the
+ * RA or of an LA nothing is made at all.
+ */
+function generationEnd(
+  { iPeriod, policy, pca }: StatusSurroundings,
+  endings: readonly Ending[],
+): GenerationEnd {
+  const firstI = lastPeriodIssuedBy(pca.certificate, iPeriod) + 1;
+  const chainEnd = endOfChain(pca.certificate);
+  const ends: GenerationEnd[] = [
+    {
+      firstI,
+      stopsAt: iPeriod.start(firstI - policy.weeksAhead + 1),
+      because: first(endings, ({ endsAt, role }) => endsAt === chainEnd && ISSUING.has(role)),
+    },
+    ...(['la1', 'la2', 'ra'] as const).map((role): GenerationEnd => {
+      const because = first(endings, (one) => one.role === role);
+      const { endsAt } = because;
+      return { firstI: iPeriod.at(endsAt - 1) + policy.weeksAhead, stopsAt: endsAt, because };
+    }),
+  ];
+  return ends.reduce((a, b) => (b.stopsAt < a.stopsAt ? b : a));
+}
+
+const ISSUING: ReadonlySet<string> = new Set(['pca', 'ica', 'root']);
+
+function first(endings: readonly Ending[], is: (one: Ending) => boolean): Ending {
+  const found = endings.find(is);
+  if (found === undefined) throw new TypeError('expected every certificate in use among the ends');
+  return found;
+}
+
+/** The months, in UTC, that lie at least in part in the time from `from` to before `until`. */
+function monthsWithin(from: Time32, until: Time32): readonly Month[] {
+  const months: Month[] = [];
+  for (let begin = from; begin < until; ) {
+    const date = new Date(unixFromTime32(begin));
+    const [year, month] = [date.getUTCFullYear(), date.getUTCMonth()];
+    const end = Math.min(until, time32FromUnix(Date.UTC(year, month + 1, 1)));
+    months.push({ month: date.toISOString().slice(0, 7), from: begin, until: end });
+    begin = end;
+  }
+  return months;
+}
+
+function hourOf(now: Time32): Time32 {
+  return now - (now % HOUR_SEC);
+}
+
+/** An optional property, absent when SQL says null. */
+function given<K extends string>(name: K, value: Time32 | null): { readonly [P in K]?: Time32 } {
+  return value === null ? {} : ({ [name]: value } as { readonly [P in K]: Time32 });
+}

@@ -1,0 +1,164 @@
+/** What the pipeline and the services ask of the database, they find by an index: a fleet costs no more than a device. */
+import assert from 'node:assert/strict';
+import { DatabaseSync, StatementSync } from 'node:sqlite';
+import { describe, it, type TestContext } from 'node:test';
+import { systemRandom } from '@chrysalis/crypto';
+import { AuthorityUnavailableError, type IdentificationRequest, timeOf } from '@chrysalis/scms';
+import { createDevice, pseudonymRequest, securedBy } from '../../../test/support/device.ts';
+import { send } from '../../../test/support/https-client.ts';
+import { createStage, type Stage } from './stage.ts';
+
+/** Tables that grow with the fleet. */
+const LARGE = ['device', 'pca_request', 'response', 'batch', 'linkage'];
+/**
+ * Scans that are meant. What waits is counted now and then, and at most 20,000 rows; a period is dropped once a week; a
+ * device that asks anew is allowed to a few times an hour; what operators are shown has a test of its own.
+ */
+const MEANT = [
+  /^select count\(\*\) as "count" from "pca_request"/,
+  /^select \(select json_group_array/,
+  /^delete from pca_request where (period <=|device_id =)/,
+  /^delete from (response|batch|linkage|device) where/,
+  /^update device set\s+filed_through = min/,
+];
+
+interface Plan {
+  readonly sql: string;
+  readonly detail: string;
+}
+
+/** The plan of every statement that runs, with the values that it runs with. */
+function watchPlans(t: TestContext): Plan[] {
+  const plans: Plan[] = [];
+  const seen = new Set<string>();
+  const origin = new WeakMap<StatementSync, { readonly database: DatabaseSync; sql: string }>();
+  const prepare = DatabaseSync.prototype.prepare;
+  t.mock.method(DatabaseSync.prototype, 'prepare', function (this: DatabaseSync, sql: string) {
+    const statement = prepare.call(this, sql);
+    origin.set(statement, { database: this, sql });
+    return statement;
+  });
+  const explain = (statement: StatementSync, values: unknown[]) => {
+    const { database, sql } = origin.get(statement) ?? {};
+    if (
+      !database ||
+      !sql ||
+      seen.has(sql) ||
+      !/^\s*(select|update|delete|insert|with)/i.test(sql)
+    ) {
+      return;
+    }
+    seen.add(sql);
+    const rows = prepare.call(database, `explain query plan ${sql}`).all(...(values as number[]));
+    for (const { detail } of rows) plans.push({ sql, detail: String(detail) });
+  };
+  for (const method of ['all', 'run'] as const) {
+    const original = StatementSync.prototype[method] as (...values: unknown[]) => unknown;
+    t.mock.method(
+      StatementSync.prototype,
+      method,
+      function (this: StatementSync, ...values: unknown[]) {
+        explain(this, values);
+        return original.apply(this, values);
+      },
+    );
+  }
+  return plans;
+}
+
+describe('every statement', () => {
+  it('of pipeline and services finds its rows by an index', async (t) => {
+    const plans = watchPlans(t);
+    await play(t);
+    const scans = plans.filter(
+      ({ sql, detail }) =>
+        LARGE.some((table) => new RegExp(`^SCAN ${table}\\b(?! USING)`).test(detail)) &&
+        !MEANT.some((meant) => meant.test(sql)),
+    );
+    assert.deepEqual(scans, []);
+    const statements = new Set(plans.map(({ sql }) => sql));
+    assert(statements.size > 40, `${statements.size} statements`);
+    for (const [of, index] of [
+      [/from "device".*failures = 0.*order by "expanded_through", "id"/s, 'device_to_expand'],
+      [/from "device".*failures > 0/s, 'device_to_try_again'],
+      [/from "device".*kind = 'identification'/s, 'device_identification'],
+      [/from "device".*kind = 'application'/s, 'device_application'],
+      [/from "device" where "enrollment_hash"/, 'device_by_enrollment'],
+      [/from "pca_request".*"attempts" > .*order by "next_attempt_at"/s, 'pca_request_to_repeat'],
+      [/min\("next_attempt_at"\)/, 'pca_request_to_repeat'],
+      [/from "pca_request".*order by "epoch", "key"/s, 'PRIMARY KEY'],
+      [/from "batch".*missing = 0/s, 'batch_complete'],
+      [/from "response"/, 'PRIMARY KEY'],
+      [/from "linkage" where/, 'linkage_of_device'],
+      [/set status = 'paused'/, 'device_by_contact'],
+    ] as const) {
+      const details = plans.filter(({ sql }) => of.test(sql)).map(({ detail }) => detail);
+      assert(details.length > 0, `no statement like ${of}`);
+      assert(
+        details.some((detail) => detail.includes(index)),
+        `${of}: expected ${index}, saw ${details.join('; ')}`,
+      );
+      // What an index gives in order is not sorted once more.
+      assert(!details.some((detail) => /TEMP B-TREE/.test(detail)), `${of}: ${details.join('; ')}`);
+    }
+  });
+});
+
+/** Everything once: devices of each kind, outages, repetitions, a second request, weeks that pass. */
+async function play(t: TestContext): Promise<void> {
+  let isDown = false;
+  const stage = await createStage(t, {
+    policy: { weeksAhead: 3, shuffleMaxAgeSec: 3600 },
+    pauseAfterSec: 86_400,
+    wrapPca: (pca) => ({
+      async requestCertificate(request) {
+        if (isDown) throw new AuthorityUnavailableError('down');
+        return pca.requestCertificate(request);
+      },
+    }),
+  });
+  const first = await stage.register(stage.ra);
+  await stage.settle();
+  isDown = true;
+  const second = await stage.register(stage.ra);
+  await identify(stage);
+  await stage.settle();
+  await nextAttempt(stage);
+  isDown = false;
+  stage.clock.advance(10);
+  await stage.settle();
+  assert(await stage.download(stage.ra, first));
+  assert(await stage.download(stage.ra, second));
+  const { certificate, key } = first.device;
+  const keys = createDevice(stage.scms, systemRandom, timeOf(stage.clock));
+  await stage.register(stage.ra, { ...keys, certificate, key });
+  await stage.ra.blacklist.add(certificate.hash, 'test', timeOf(stage.clock));
+  await stage.settle();
+  for (let week = 0; week < 2; week++) {
+    stage.toPeriod(1);
+    stage.clock.advance(3600);
+    await stage.settle();
+    await stage.info(second);
+    stage.clock.advance(3600);
+    await stage.settle();
+  }
+}
+
+/** As the pipeline asks before it sleeps. */
+async function nextAttempt(stage: Stage): Promise<void> {
+  const { PcaRequests } = await import('../src/pca-requests.ts');
+  const requests = new PcaRequests(stage.database, stage.options.random);
+  assert((await requests.nextAttempt(timeOf(stage.clock))) !== undefined);
+}
+
+async function identify(stage: Stage): Promise<void> {
+  const now = timeOf(stage.clock);
+  const device = createDevice(stage.scms, systemRandom, now);
+  const request: IdentificationRequest = {
+    ...pseudonymRequest(device, now),
+    type: 'identification',
+  };
+  const body = securedBy(device, request, stage.scms.ra.certificate, systemRandom);
+  const url = `https://localhost:${stage.ra.port}/provision-identity-certificate`;
+  assert.equal((await send(url, stage.ca, { method: 'POST', body })).status, 200);
+}
