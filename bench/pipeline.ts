@@ -41,7 +41,7 @@ export interface PipelineMeasurement {
   /** Microseconds of the native operations below. */
   readonly nativeUs: number;
   readonly reference: string;
-  /** The most memory that this process was seen with, in MB. */
+  /** The most memory that this process ever had, in MB. */
   readonly peakRssMb: number;
 }
 
@@ -63,8 +63,8 @@ const SHUFFLE_THRESHOLD = 1000;
 const SHUFFLE_MAX_AGE_SEC = 3600;
 /** Milliseconds of each native operation in a round. */
 const NATIVE_SLICE_MS = 60;
-/** Between two looks at how far the devices are: one costs some 50 microseconds. */
-const LOOK_MS = 20;
+/** Between two looks at how far the devices are: one costs some 100 microseconds. */
+const LOOK_MS = 50;
 
 type NativeSum = readonly (readonly [NativeName, number])[];
 
@@ -111,9 +111,11 @@ export async function run(options: PipelineBenchOptions): Promise<void> {
     await rm(directory, { recursive: true });
   }
   const certificates = inRound * weeks * PER_WEEK;
+  // In kilobytes.
+  const peakRss = process.resourceUsage().maxRSS * 1024;
   const measurements = [
-    measurement('ra', NATIVE_RA, rounds, certificates, bench.peakRss),
-    measurement('whole', NATIVE_WHOLE, rounds, certificates, bench.peakRss),
+    measurement('ra', NATIVE_RA, rounds, certificates, peakRss),
+    measurement('whole', NATIVE_WHOLE, rounds, certificates, peakRss),
   ];
   for (const line of measurements) {
     console.log(options.json ? JSON.stringify(line) : asText(line));
@@ -163,7 +165,6 @@ function asText(line: PipelineMeasurement): string {
 
 /** An RA's pipeline and the process of its authorities, in a directory of their own. */
 class PipelineBench {
-  peakRss = 0;
   readonly #scms: TestScms;
   readonly #clock: BenchClock;
   readonly #authorities: Authorities;
@@ -378,7 +379,6 @@ class PipelineBench {
       .whereRef(column, '<', 'last_i')
       .limit(1);
     while ((await lagging.executeTakeFirst()) !== undefined) {
-      this.peakRss = Math.max(this.peakRss, process.memoryUsage.rss());
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     }
   }

@@ -37,6 +37,8 @@ const DAY = 24 * HOUR;
 const WEEKS_AHEAD = 3;
 const PER_WEEK = 20;
 const SHUFFLE_SEC = 48 * HOUR;
+/** After so long the RA has what needs no shuffle, as its acknowledgement says. */
+const READY_SEC = 5;
 /** What the PCA answered before it got another certificate, and nobody heard. */
 const LOST = 8;
 const iPeriods = new IPeriodClock();
@@ -81,6 +83,7 @@ after(async () => {
 describe('another PCA certificate', { timeout: 120_000 }, () => {
   it('is needed: the RA has stopped at the end of the first one, and says so', async () => {
     await contact();
+    step(START + READY_SEC);
     await eventually('the first weeks', async () => (await info()) === null);
     await contact();
     assert.deepEqual(await weeks(), [I, I + 1, I + 2]);
@@ -144,11 +147,12 @@ describe('another PCA certificate', { timeout: 120_000 }, () => {
     assert.equal(chainFiles.length, 3);
     assert.deepEqual(chainFiles, chainFiles.toSorted());
     const { chains } = await new Profile(await DirectoryStorage.open(profile)).raFiles();
-    assert.equal(chains?.name, chainFiles[2]);
+    assert(chains);
+    assert.equal(chains.name, chainFiles[2]);
     const scms = await readTestScms(state);
     const file = adoptLocalChainFile(chains.octets, [asCertificate(scms.root.certificate)]);
     const seen = file.certs.filter((certificate) => hostnameOf(certificate) === 'pca.scms.test');
-    // The first was not renewed by the command, but put there: what it issued the vehicle opened at once.
+    // The one that init made was replaced before it issued anything.
     assert.deepEqual(seen.map(idOf), [pcas[2]!, pcas[1]!, pcas[0]!].map(idOf));
   });
 
@@ -161,11 +165,21 @@ describe('another PCA certificate', { timeout: 120_000 }, () => {
     assert.equal(new Set(keys).size, keys.length);
   });
 
-  it('costs nothing that anybody has to look at', () => {
-    const warnings = log.filter(({ level }) => level >= 40).map(({ msg }) => msg);
-    assert.deepEqual(warnings, []);
+  it('is refused by nobody', () => {
+    const messages = new Set(log.map(({ msg }) => msg));
+    assert(messages.has('new local certificate chain file'));
+    for (const msg of REFUSALS) assert(!messages.has(msg), msg);
   });
 });
+
+const REFUSALS = [
+  'the PCA refused a request',
+  'no certificate from the PCA',
+  'no answer from the PCA',
+  'no pre-linkage values',
+  'a file of the PG is refused',
+  'no new file from the PG',
+];
 
 /** A contact of the vehicle: whatever it downloads opens, to the last certificate. */
 async function contact(): Promise<void> {
@@ -202,7 +216,7 @@ async function weeks(): Promise<number[]> {
 async function info(): Promise<Time32 | null> {
   const args = ['ee', 'info', '--profile', profile, '--ra', server.url, '--json'];
   const { next } = JSON.parse(await cli(...args)) as { next: { time: Time32 } | null };
-  return next && next.time;
+  return next?.time ?? null;
 }
 
 /** Whether that is when week i is promised for: it begins to be made with the supply, and waits in the shuffle. */

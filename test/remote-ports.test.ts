@@ -11,8 +11,15 @@ import {
   servicesOf,
   startAuthorityServer,
 } from '@chrysalis/authorities';
+import { decode, encode } from '@chrysalis/coer';
 import { RemoteAuthority, type RemoteAuthorityOptions } from '@chrysalis/ra';
-import { AUTHORITY_SERVICES, AuthorityUnavailableError } from '@chrysalis/scms';
+import {
+  AUTHORITY_SERVICES,
+  AuthorityUnavailableError,
+  CertificateAnswers,
+  CertificateRequests,
+  MAX_CERTIFICATE_OCTETS,
+} from '@chrysalis/scms';
 import { linkageAuthorityConformance } from '../packages/authorities/test/linkage-authority-conformance.ts';
 import { misbehaviorAuthorityConformance } from '../packages/authorities/test/misbehavior-authority-conformance.ts';
 import { createX509Ca } from '../packages/authorities/test/mutual-tls.ts';
@@ -80,7 +87,7 @@ policyGeneratorConformance(overMutualTls());
 misbehaviorAuthorityConformance(overMutualTls());
 
 describe('an RA that speaks to a remote authority', () => {
-  it('keeps to 32 connections, whatever it asks at once, and uses them again', async (t) => {
+  it('keeps to 8 connections, whatever it asks at once, and uses them again', async (t) => {
     let together = 0;
     let most = 0;
     const peers = new Set<number | undefined>();
@@ -95,7 +102,7 @@ describe('an RA that speaks to a remote authority', () => {
     });
     const remote = connect(url);
     t.after(() => remote.close());
-    const ask = (n: number) => remote.requestCertificate(Uint8Array.of(n));
+    const ask = (n: number) => remote.requestPreLinkageValues(Uint8Array.of(n));
     for (let round = 0; round < 2; round++) {
       const answers = await Promise.all(Array.from({ length: 100 }, (_, n) => ask(n)));
       assert.deepEqual(
@@ -103,8 +110,8 @@ describe('an RA that speaks to a remote authority', () => {
         Array.from({ length: 100 }, (_, n) => n),
       );
     }
-    assert.equal(most, 32);
-    assert.equal(peers.size, 32);
+    assert.equal(most, 8);
+    assert.equal(peers.size, 8);
   });
 
   it('resumes the TLS session when it connects anew', async (t) => {
@@ -117,7 +124,7 @@ describe('an RA that speaks to a remote authority', () => {
     });
     const remote = connect(url);
     t.after(() => remote.close());
-    for (let n = 0; n < 3; n++) await remote.requestCertificate(Uint8Array.of(n));
+    for (let n = 0; n < 3; n++) await remote.requestPreLinkageValues(Uint8Array.of(n));
     assert.deepEqual(reused, [false, true, true]);
   });
 
@@ -130,13 +137,13 @@ describe('an RA that speaks to a remote authority', () => {
     });
     const remote = connect(url);
     t.after(() => remote.close());
-    await remote.requestCertificate(Uint8Array.of(1));
-    await remote.requestCertificate(Uint8Array.of(2));
+    await remote.requestPreLinkageValues(Uint8Array.of(1));
+    await remote.requestPreLinkageValues(Uint8Array.of(2));
     assert.equal(heads.length, 2);
     assert.equal(heads[0], heads[1]);
   });
 
-  const { maxAnswer } = AUTHORITY_SERVICES.requestCertificate;
+  const { maxAnswer } = AUTHORITY_SERVICES.requestPreLinkageValues;
   const answers: readonly [string, (response: ServerResponse) => void, RegExp][] = [
     ['status 500', (response) => response.writeHead(500).end(), /status 200, saw 500/],
     ['status 204', (response) => response.writeHead(204).end(), /status 200, saw 204/],
@@ -146,12 +153,12 @@ describe('an RA that speaks to a remote authority', () => {
       /status 200, saw 302/,
     ],
     [
-      'more octets than a certificate can have',
+      'more octets than the service allows',
       (response) =>
         response
           .writeHead(200, { 'content-length': maxAnswer + 1 })
           .end(Buffer.alloc(maxAnswer + 1)),
-      /expected up to 16384 octets, saw 16385/,
+      /expected up to 16777216 octets, saw 16777217/,
     ],
     ['an answer of any length', (response) => response.writeHead(200).end('x'), /saw no length/],
     [
@@ -169,7 +176,7 @@ describe('an RA that speaks to a remote authority', () => {
       const { url } = await hostile(t, (_request, response) => answer(response));
       const remote = connect(url);
       t.after(() => remote.close());
-      await assert.rejects(remote.requestCertificate(Uint8Array.of(1)), isUnavailable(why));
+      await assert.rejects(remote.requestPreLinkageValues(Uint8Array.of(1)), isUnavailable(why));
     });
   }
 
@@ -181,9 +188,11 @@ describe('an RA that speaks to a remote authority', () => {
     const remote = connect(url, { timeoutMs: 50 });
     t.after(() => remote.close());
     const why = isUnavailable(/expected an answer within 50 ms, saw none/);
-    await assert.rejects(remote.requestCertificate(Uint8Array.of(1)), why);
-    // Also for a connection: these wait for one of the 32.
-    const many = Array.from({ length: 40 }, (_, n) => remote.requestCertificate(Uint8Array.of(n)));
+    await assert.rejects(remote.requestPreLinkageValues(Uint8Array.of(1)), why);
+    // Also for a connection: these wait for one of the 8.
+    const many = Array.from({ length: 40 }, (_, n) =>
+      remote.requestPreLinkageValues(Uint8Array.of(n)),
+    );
     for (const one of await Promise.allSettled(many)) {
       assert.equal(one.status, 'rejected');
       assert(why(one.reason));
@@ -204,6 +213,141 @@ describe('an RA that speaks to a remote authority', () => {
     await assert.rejects(ask(rooted), isUnavailable(/certificate/));
   });
 
+  it('asks for certificates of one turn in one exchange, in their order', async (t) => {
+    const { url, bodies } = await hostilePca(t, answerEach);
+    const remote = connect(url);
+    t.after(() => remote.close());
+    const ask = async (n: number) => (await remote.requestCertificate(Uint8Array.of(n)))[0];
+    // Some at once, some after what was at hand already, as a caller does that has something to look up first.
+    const first = [3, 1, 2].map(ask);
+    const later = Promise.resolve().then(() => Promise.all([9, 8].map(ask)));
+    assert.deepEqual(
+      [await Promise.all(first), await later],
+      [
+        [3, 1, 2],
+        [9, 8],
+      ],
+    );
+    assert.deepEqual(bodies, [[3, 1, 2, 9, 8].map((n) => Uint8Array.of(n))]);
+    assert.equal(await ask(4), 4);
+    assert.equal(bodies.length, 2);
+  });
+
+  it('asks in more exchanges for more than one may carry', async (t) => {
+    const { url, bodies } = await hostilePca(t, answerEach);
+    const remote = connect(url);
+    t.after(() => remote.close());
+    const ask = async (request: Uint8Array) => (await remote.requestCertificate(request))[0];
+    const numbers = Array.from({ length: 300 }, (_, n) => n % 256);
+    assert.deepEqual(await Promise.all(numbers.map((n) => ask(Uint8Array.of(n)))), numbers);
+    assert.deepEqual(bodies.map(({ length }) => length).toSorted(), [128, 128, 44].toSorted());
+    bodies.length = 0;
+    // 17 of the largest: 16 fill an exchange.
+    const largest = Array.from({ length: 17 }, (_, n) =>
+      new Uint8Array(MAX_CERTIFICATE_OCTETS).fill(n),
+    );
+    assert.deepEqual(
+      await Promise.all(largest.map(ask)),
+      largest.map(([n]) => n),
+    );
+    assert.deepEqual(bodies.map(({ length }) => length).toSorted(), [1, 16].toSorted());
+  });
+
+  it('tells each caller what became of its own request', async (t) => {
+    const { url, bodies } = await hostilePca(t, (requests) =>
+      encode(
+        CertificateAnswers,
+        requests.map((value, n) =>
+          n === 1 ? { type: 'unavailable', value: null } : { type: 'answer', value },
+        ),
+      ),
+    );
+    const remote = connect(url);
+    t.after(() => remote.close());
+    const tooLarge = new Uint8Array(MAX_CERTIFICATE_OCTETS + 1);
+    const asked = await Promise.allSettled(
+      [Uint8Array.of(1), tooLarge, Uint8Array.of(2), Uint8Array.of(3)].map((request) =>
+        remote.requestCertificate(request),
+      ),
+    );
+    assert.deepEqual(
+      asked.map((one) => (one.status === 'fulfilled' ? one.value : one.reason.message)),
+      [
+        Uint8Array.of(1),
+        `${NAME}: expected a request of up to 16384 octets, saw 16385`,
+        `${NAME}: expected an answer, saw that there is none now`,
+        Uint8Array.of(3),
+      ],
+    );
+    for (const one of asked) {
+      if (one.status === 'rejected') assert(one.reason instanceof AuthorityUnavailableError);
+      // Alone in its memory, so that one which is kept does not keep the others.
+      else assert.equal(one.value.buffer.byteLength, 1);
+    }
+    assert.equal(bodies.length, 1);
+  });
+
+  const answer = { type: 'answer', value: Uint8Array.of(7) } as const;
+  const mismatched: readonly [string, Uint8Array, RegExp][] = [
+    ['too few answers', encode(CertificateAnswers, [answer]), /expected 2 answers, saw 1/],
+    [
+      'too many answers',
+      encode(CertificateAnswers, [answer, answer, answer]),
+      /expected 2 answers, saw 3/,
+    ],
+    ['none', Uint8Array.of(1, 0), /expected 1 to 128 elements, saw 0/],
+    ['nothing', Uint8Array.of(), /expected CertificateAnswers: /],
+    [
+      'octets after them',
+      Uint8Array.of(...encode(CertificateAnswers, [answer, answer]), 0),
+      /expected CertificateAnswers: /,
+    ],
+    [
+      'an alternative that there is not',
+      Uint8Array.of(1, 2, 0x80, 1, 7, 0x82),
+      /expected an alternative of CertificateAnswer, saw 2/,
+    ],
+  ];
+  for (const [what, octets, why] of mismatched) {
+    it(`believes none of the answers when there are ${what} to two requests`, async (t) => {
+      const { url } = await hostilePca(t, () => octets);
+      const remote = connect(url);
+      t.after(() => remote.close());
+      const asked = [1, 2].map((n) => remote.requestCertificate(Uint8Array.of(n)));
+      for (const one of await Promise.allSettled(asked)) {
+        assert.equal(one.status, 'rejected');
+        assert(isUnavailable(why)(one.reason));
+      }
+    });
+  }
+
+  it('fails for all of an exchange that fails, and asks anew for the next', async (t) => {
+    let isAway = true;
+    const { url } = await hostile(t, async (request, response) => {
+      const requests = decode(CertificateRequests, Buffer.concat(await request.toArray()));
+      if (isAway) response.writeHead(503).end();
+      else sendOctets(response, answerEach(requests));
+    });
+    const remote = connect(url);
+    t.after(() => remote.close());
+    const asked = [1, 2].map((n) => remote.requestCertificate(Uint8Array.of(n)));
+    for (const one of await Promise.allSettled(asked)) {
+      assert.equal(one.status, 'rejected');
+      assert(isUnavailable(/status 200, saw 503/)(one.reason));
+    }
+    isAway = false;
+    assert.deepEqual(await remote.requestCertificate(Uint8Array.of(3)), Uint8Array.of(3));
+  });
+
+  it('sends nothing any more when it is closed', async (t) => {
+    const { url, bodies } = await hostilePca(t, answerEach);
+    const remote = connect(url);
+    const asked = remote.requestCertificate(Uint8Array.of(1));
+    remote.close();
+    await assert.rejects(asked, isUnavailable(/closed/));
+    assert.deepEqual(bodies, []);
+  });
+
   it('needs a key that belongs to its certificate, at the start', async () => {
     const { privateKeyPem } = await ca.client(RA);
     assert.throws(() => connect('https://127.0.0.1:1', { tls: { ...tls, privateKeyPem } }), {
@@ -218,6 +362,33 @@ function isUnavailable(why: RegExp) {
     assert.match(error.message, why);
     return true;
   };
+}
+
+/** A PCA that answers what was asked together as it likes, and the requests that it saw. */
+async function hostilePca(
+  t: TestContext,
+  answer: (requests: readonly Uint8Array[]) => Uint8Array,
+): Promise<{ readonly url: string; readonly bodies: (readonly Uint8Array[])[] }> {
+  const bodies: (readonly Uint8Array[])[] = [];
+  const { url } = await hostile(t, async (request, response) => {
+    assert.equal(request.url, AUTHORITY_SERVICES.requestCertificate.path);
+    const requests = decode(CertificateRequests, Buffer.concat(await request.toArray()));
+    bodies.push(requests);
+    sendOctets(response, answer(requests));
+  });
+  return { url, bodies };
+}
+
+function answerEach(requests: readonly Uint8Array[]): Uint8Array {
+  return encode(
+    CertificateAnswers,
+    requests.map((value) => ({ type: 'answer', value })),
+  );
+}
+
+function sendOctets(response: ServerResponse, octets: Uint8Array): void {
+  response.setHeader('content-length', octets.length);
+  response.end(octets);
 }
 
 /** A server with the right certificate that answers as it likes. */

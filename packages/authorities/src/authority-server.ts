@@ -282,7 +282,9 @@ function decodeRequests(body: Uint8Array): readonly Uint8Array[] {
 function expectShort(answer: Uint8Array): Uint8Array {
   if (answer.length <= MAX_CERTIFICATE_OCTETS) return answer;
   const { length } = answer;
-  throw new TypeError(`expected an answer of up to ${MAX_CERTIFICATE_OCTETS} octets, saw ${length}`);
+  throw new TypeError(
+    `expected an answer of up to ${MAX_CERTIFICATE_OCTETS} octets, saw ${length}`,
+  );
 }
 
 /** The length is known before the first octet is read; Node reads no more than it. */

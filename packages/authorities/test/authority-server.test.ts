@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { type RequestOptions, request } from 'node:https';
 import { after, describe, it } from 'node:test';
 import { connect } from 'node:tls';
-import { AUTHORITY_SERVICES, AuthorityUnavailableError } from '@chrysalis/scms';
+import { decode, encode } from '@chrysalis/coer';
+import {
+  AUTHORITY_SERVICES,
+  AuthorityUnavailableError,
+  CertificateAnswers,
+  CertificateRequests,
+  MAX_CERTIFICATE_OCTETS,
+} from '@chrysalis/scms';
 import {
   type AuthorityServer,
   type AuthorityServerOptions,
@@ -16,7 +23,7 @@ const ca = await createX509Ca();
 const otherCa = await createX509Ca();
 const serverIdentity = await ca.server(NAME);
 const ra = await ca.client('ra.scms.test');
-const { path, maxRequest } = AUTHORITY_SERVICES.requestCertificate;
+const { path, maxRequest } = AUTHORITY_SERVICES.requestPreLinkageValues;
 
 const servers: AuthorityServer[] = [];
 after(async () => {
@@ -28,7 +35,7 @@ async function start(more: Partial<AuthorityServerOptions> = {}) {
   const refusals: string[] = [];
   const faults: unknown[] = [];
   const server = await startAuthorityServer({
-    services: { requestCertificate: async (octets) => octets },
+    services: { requestPreLinkageValues: async (octets) => octets },
     listen: { address: '127.0.0.1', port: 0 },
     tls: { ...serverIdentity, clientCaPem: ca.root.certificatePem },
     clientNames: ['ra.scms.test'],
@@ -115,10 +122,10 @@ describe('the server of an authority', () => {
     ['500 when it fails', new Error('a bug, with details'), 500],
   ] as const) {
     it(`answers a bare ${what}`, async () => {
-      const requestCertificate = async () => {
+      const requestPreLinkageValues = async () => {
         throw error;
       };
-      const { server, faults } = await start({ services: { requestCertificate } });
+      const { server, faults } = await start({ services: { requestPreLinkageValues } });
       const { status, type, body } = await send(server, Uint8Array.of(1));
       assert.deepEqual([status, type, body.length], [expected, undefined, 0]);
       assert.deepEqual(faults, [error]);
@@ -128,11 +135,11 @@ describe('the server of an authority', () => {
   it('answers what is under way when it closes, and takes no more', async () => {
     const { promise: answer, resolve } = Promise.withResolvers<Uint8Array>();
     const { promise: asked, resolve: tell } = Promise.withResolvers<void>();
-    const requestCertificate = () => {
+    const requestPreLinkageValues = () => {
       tell();
       return answer;
     };
-    const { server } = await start({ services: { requestCertificate } });
+    const { server } = await start({ services: { requestPreLinkageValues } });
     const sent = send(server, Uint8Array.of(1));
     await asked;
     const closed = server.close();
@@ -142,6 +149,111 @@ describe('the server of an authority', () => {
     await closed;
     servers.splice(servers.indexOf(server), 1);
   });
+});
+
+describe('the server of a PCA', () => {
+  const service = AUTHORITY_SERVICES.requestCertificate;
+  const ask = async (server: AuthorityServer, requests: readonly Uint8Array[]) => {
+    const { status, body } = await send(server, encode(CertificateRequests, requests), {
+      path: service.path,
+    });
+    assert.equal(status, 200);
+    return decode(CertificateAnswers, body);
+  };
+  const octets = (n: number) => Uint8Array.of(n);
+
+  it('asks the port for all at once, and answers in the order of the requests', async () => {
+    const asked: number[] = [];
+    const { promise: last, resolve } = Promise.withResolvers<void>();
+    const requestCertificate = async ([n = 0]: Uint8Array) => {
+      asked.push(n);
+      // The first is answered when the last has been asked, and the last first.
+      if (n === 128) resolve();
+      else await last;
+      return octets(n);
+    };
+    const { server } = await start({ services: { requestCertificate } });
+    const numbers = Array.from({ length: 128 }, (_, n) => n + 1);
+    const answers = await ask(server, numbers.map(octets));
+    assert.deepEqual(asked, numbers);
+    assert.deepEqual(
+      answers,
+      numbers.map((n) => ({ type: 'answer', value: octets(n) })),
+    );
+  });
+
+  it('answers the others when there is no answer to one', async () => {
+    const away = new AuthorityUnavailableError('away');
+    const bug = new Error('a bug, with details');
+    const tooLong = new Uint8Array(MAX_CERTIFICATE_OCTETS + 1);
+    const longest = new Uint8Array(MAX_CERTIFICATE_OCTETS).fill(7);
+    const requestCertificate = async ([n = 0]: Uint8Array) => {
+      if (n === 1) throw away;
+      if (n === 2) throw bug;
+      return n === 3 ? tooLong : longest;
+    };
+    const { server, faults, refusals } = await start({ services: { requestCertificate } });
+    const unavailable = { type: 'unavailable', value: null };
+    const answer = { type: 'answer', value: longest };
+    assert.deepEqual(await ask(server, [0, 1, 2, 3, 4].map(octets)), [
+      answer,
+      unavailable,
+      unavailable,
+      unavailable,
+      answer,
+    ]);
+    assert.deepEqual(faults.slice(0, 2), [away, bug]);
+    assert.match(String(faults[2]), /expected an answer of up to 16384 octets, saw 16385/);
+    assert.deepEqual([faults.length, refusals], [3, []]);
+  });
+
+  it('answers as many and as long as it may', async () => {
+    const longest = new Uint8Array(MAX_CERTIFICATE_OCTETS).fill(7);
+    const { server } = await start({ services: { requestCertificate: async () => longest } });
+    const answers = await ask(server, Array<Uint8Array>(128).fill(octets(1)));
+    assert.equal(answers.length, 128);
+    for (const { value } of answers) assert.deepEqual(value, longest);
+  });
+
+  const one = encode(CertificateRequests, [octets(1)]);
+  const hostile: readonly [string, Uint8Array, RegExp][] = [
+    ['an empty body', Uint8Array.of(), /certificates: expected/],
+    ['no request', Uint8Array.of(1, 0), /expected 1 to 128 elements, saw 0/],
+    [
+      '129 requests',
+      Uint8Array.of(1, 129, ...new Uint8Array(129)),
+      /expected 1 to 128 elements, saw 129/,
+    ],
+    [
+      'a count that no body could hold',
+      Uint8Array.of(4, 0xff, 0xff, 0xff, 0xff, 1, 1),
+      /expected 1 to 128 elements, saw 4294967295/,
+    ],
+    ['fewer requests than it says', Uint8Array.of(1, 3, 1, 1, 1, 1), /certificates: expected/],
+    ['more than it says', Uint8Array.of(...one, 1, 1), /certificates: expected/],
+    ['one that is cut off', one.subarray(0, -1), /certificates: expected/],
+    [
+      'one that is too long',
+      Uint8Array.of(1, 1, 0x82, 0x40, 1, ...new Uint8Array(MAX_CERTIFICATE_OCTETS + 1)),
+      /expected OCTET STRING \(SIZE\(0\.\.16384\)\), saw 16385 octets/,
+    ],
+    ['more octets than are read', new Uint8Array(service.maxRequest + 1), /octets, saw 262659/],
+  ];
+  for (const [what, body, why] of hostile) {
+    it(`refuses ${what} with a bare 500, and does not ask the port`, async () => {
+      let calls = 0;
+      const requestCertificate = async (request: Uint8Array) => {
+        calls++;
+        return request;
+      };
+      const { server, refusals, faults } = await start({ services: { requestCertificate } });
+      const answer = await send(server, body, { path: service.path });
+      assert.deepEqual([answer.status, answer.type, answer.body.length], [500, undefined, 0]);
+      assert.equal(refusals.length, 1);
+      assert.match(refusals[0] ?? '', why);
+      assert.deepEqual([faults, calls], [[], 0]);
+    });
+  }
 });
 
 describe('the server of an authority lets nobody in', () => {
@@ -156,11 +268,11 @@ describe('the server of an authority lets nobody in', () => {
     for (const [who, identity, why] of strangers) {
       it(`${who}: ${version}`, async () => {
         let calls = 0;
-        const requestCertificate = async (octets: Uint8Array) => {
+        const requestPreLinkageValues = async (octets: Uint8Array) => {
           calls++;
           return octets;
         };
-        const { server, refusals } = await start({ services: { requestCertificate } });
+        const { server, refusals } = await start({ services: { requestPreLinkageValues } });
         const client = await identity();
         const versions = { minVersion: version, maxVersion: version };
         await assert.rejects(

@@ -95,3 +95,44 @@ function listOf(text: string, [section, key]: CertificateList): readonly string[
   const values: Readonly<Record<string, unknown>> = parseConfig(text, '/')[section];
   return values[key] as readonly string[];
 }
+
+/** The TLS certificate of the RA and its key, as they will stand in the file. */
+export interface TlsPairText {
+  readonly tlsCert: string;
+  readonly tlsKey: string;
+}
+
+/**
+ * Gives the RA another TLS certificate. What comes out is read again: nothing else may mean anything new.
+ *
+ * @throws CliError when the section is written in a way that a line at a time cannot change
+ */
+export function withTlsPair(text: string, { tlsCert, tlsKey }: TlsPairText): string {
+  const values = { 'tls-cert': tlsCert, 'tls-key': tlsKey };
+  const lines = text.split('\n');
+  const start = lines.findIndex((line) => line.trim() === '[ra]');
+  const end = lines.findIndex((line, at) => at > start && line.startsWith('['));
+  const edited = lines.map((line, at) => {
+    const isInside = start >= 0 && at > start && (end < 0 || at < end);
+    const key = isInside ? /^\s*(tls-cert|tls-key)\s*=/.exec(line)?.[1] : undefined;
+    return key === undefined
+      ? line
+      : `${key} = ${JSON.stringify(values[key as keyof typeof values])}`;
+  });
+  const result = edited.join('\n');
+  if (namesOnly(text, result, { tlsCert, tlsKey })) return result;
+  throw new CliError('expected a section [ra] with lines tls-cert = "..." and tls-key = "..."', {
+    hint: 'write it so',
+  });
+}
+
+function namesOnly(before: string, after: string, { tlsCert, tlsKey }: TlsPairText): boolean {
+  const { ra, ...others } = parseConfig(before, '/');
+  const pair = { tlsCert: resolve('/', tlsCert), tlsKey: resolve('/', tlsKey) };
+  try {
+    return isDeepStrictEqual(parseConfig(after, '/'), { ...others, ra: { ...ra, ...pair } });
+  } catch (error) {
+    if (error instanceof CliError) return false;
+    throw error;
+  }
+}

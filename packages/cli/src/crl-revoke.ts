@@ -2,6 +2,7 @@
  * What an MA decides and has done when a certificate is to be revoked (section 6.3): asks PCA, RA and both LAs who it
  * belongs to, has the RA blacklist the device, and tells the CRLG. Only in a test SCMS lie they all in one directory.
  */
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type AuthorityName,
@@ -30,11 +31,13 @@ import {
 import { Blacklist, linkageChainsOf, type RaSchema, type RequestOrigin } from '@chrysalis/ra';
 import { CRL_SERIES, type IPeriodClock } from '@chrysalis/scms';
 import type { Database } from '@chrysalis/store';
+import type { ChrysalisConfig } from './config.ts';
 import { CliError } from './context.ts';
 
 /** What of a state directory takes part. */
 export interface RevocationParties {
   readonly directory: string;
+  readonly config: Pick<ChrysalisConfig, 'pca' | 'la1' | 'la2'>;
   readonly crlg: CrlLog;
   readonly ra: Database<RaSchema>;
   readonly iPeriod: IPeriodClock;
@@ -60,11 +63,18 @@ const HASH_SERIES: readonly number[] = [
 /** Those that issue. */
 const ISSUERS: readonly AuthorityName[] = ['ica', 'eca', 'pca'];
 
+/** Whose keys and records it takes to say of which device a certificate is: those of no other series are asked about. */
+const ASKED: ReadonlyMap<number, readonly ('pca' | 'la1' | 'la2')[]> = new Map([
+  [CRL_SERIES.obePseudonym, ['pca', 'la1', 'la2']],
+  [CRL_SERIES.eeNonPseudonym, ['pca']],
+]);
+
 /**
  * Revokes the device of a pseudonym certificate, or a certificate of another kind alone. The device is blacklisted first,
  * so that no certificate leaves the RA that the CRL does not cover.
  *
- * @throws CliError when the certificate is not of this SCMS, has run out, or is of a device that is not known
+ * @throws CliError when the certificate is not of this SCMS, has run out, or is of a device that is not known, and when an
+ *   authority would have to be asked that is not in this directory; then nothing has changed
  */
 export async function revoke(
   certificate: HashedCertificate,
@@ -72,6 +82,7 @@ export async function revoke(
   parties: RevocationParties,
 ): Promise<RevocationOutcome> {
   await expectRevocable(certificate, parties);
+  expectInProcess(certificate, parties);
   const hpcr = await requestHashOf(certificate, parties);
   const blacklisted = await blacklist(certificate, hpcr, reason, parties);
   const { id } = certificate.certificate.toBeSigned;
@@ -117,14 +128,33 @@ async function expectRevocable(
   });
 }
 
+/** What an authority in a process of its own knows, it tells no RA. */
+function expectInProcess({ certificate }: HashedCertificate, { config }: RevocationParties): void {
+  const { crlSeries } = certificate.toBeSigned;
+  const remote = ASKED.get(crlSeries)?.find((name) => config[name].mode === 'remote');
+  if (remote === undefined) return;
+  throw new CliError(
+    `expected ${remote}.mode = "in-process" to revoke a certificate of series ${crlSeries}, saw "remote"`,
+    {
+      hint: 'whose it is only PCA and LAs know, with records and keys that are not in this directory',
+    },
+  );
+}
+
 /** The PCA's part: the request that it issued a certificate for. Undefined for certificates of other authorities. */
 async function requestHashOf(
-  { id }: HashedCertificate,
+  { id, certificate }: HashedCertificate,
   { directory }: RevocationParties,
 ): Promise<Uint8Array | undefined> {
-  const log = await openPseudonymLog(
-    `sqlite:${join(authorityDirectory(directory, 'pca'), 'pca.db')}`,
+  if (!ASKED.has(certificate.toBeSigned.crlSeries)) return undefined;
+  const path = join(authorityDirectory(directory, 'pca'), 'pca.db');
+  // To look is not to make one: a PCA that never ran has issued nothing.
+  const hasIssued = await access(path).then(
+    () => true,
+    () => false,
   );
+  if (!hasIssued) return undefined;
+  const log = await openPseudonymLog(`sqlite:${path}`);
   try {
     return await log.requestHashOf(id);
   } finally {

@@ -86,7 +86,7 @@ async function revokeOne(context: CliContext, options: RevokeOptions): Promise<v
   resources.defer(() => crlg.close());
   const ra = await openDatabase<RaSchema>(config.store.url, RA_MIGRATIONS);
   resources.defer(() => ra.close());
-  const parties = { directory, crlg, ra, iPeriod, now: timeOf(clock) };
+  const parties = { directory, config, crlg, ra, iPeriod, now: timeOf(clock) };
   const outcome = await revoke(certificate, why, parties);
   const result = {
     ...describe(outcome.revocation),

@@ -1,4 +1,4 @@
-import { fixIPeriod, RA_MIGRATIONS, type RaSchema } from '@chrysalis/ra';
+import { fixIPeriod, RA_MIGRATIONS, type RaSchema, recordedIPeriod } from '@chrysalis/ra';
 import {
   I_PERIOD_LENGTH_SEC,
   IPeriodClock,
@@ -6,7 +6,7 @@ import {
   policyAt,
   ScmsDataError,
 } from '@chrysalis/scms';
-import { type Database, openDatabase } from '@chrysalis/store';
+import { type Database, isStoreError, openDatabase, type StoreErrorCode } from '@chrysalis/store';
 import type { ChrysalisConfig } from './config.ts';
 import { CliError } from './context.ts';
 import { readPolicyState } from './pg-state.ts';
@@ -28,7 +28,12 @@ export async function openIPeriod(
   }
 }
 
-/** The same for who enrolls a device, perhaps before the RA was ever started. */
+/**
+ * The same for who enrolls a device, perhaps before the RA was ever started. The database of one that was is only looked at:
+ * an older RA may be serving from it.
+ *
+ * @throws CliError when the RA's database is of another version
+ */
 export async function iPeriodOfDevices(
   config: ChrysalisConfig,
   directory: string,
@@ -36,15 +41,43 @@ export async function iPeriodOfDevices(
 ): Promise<IPeriodClock> {
   const { epoch, lengthSec } = config.iperiod;
   if (lengthSec !== undefined) return new IPeriodClock(epoch, lengthSec);
-  await using resources = new AsyncDisposableStack();
-  const database = await openDatabase<RaSchema>(config.store.url, RA_MIGRATIONS);
-  resources.defer(() => database.close());
-  // Awaited here: the database is closed when the work is done, not when it has begun.
-  return await openIPeriod(config, database, async () => {
+  const ofPolicy = async () => {
     if (config.pg === undefined) return I_PERIOD_LENGTH_SEC;
     const { policy } = await readPolicyState(directory);
     return policyAt({ global: policy }, time).iPeriodSec;
-  });
+  };
+  await using resources = new AsyncDisposableStack();
+  const looked = await lookAtRaDatabase(config);
+  if (looked !== undefined) {
+    resources.defer(() => looked.close());
+    const isRecorded = (await recordedIPeriod(looked)) !== undefined;
+    if (isRecorded) return await openIPeriod(config, looked, ofPolicy);
+  }
+  // No RA was started yet: the first device decides what its first start will find.
+  const database = await openDatabase<RaSchema>(config.store.url, RA_MIGRATIONS);
+  resources.defer(() => database.close());
+  // Awaited here: the database is closed when the work is done, not when it has begun.
+  return await openIPeriod(config, database, ofPolicy);
+}
+
+const OTHER_VERSION: Partial<Record<StoreErrorCode, string>> = {
+  'older-schema': 'start chrysalis serve of this version first: it brings the database up to date',
+  'newer-schema': 'use the chrysalis that the RA was started with',
+};
+
+/** Undefined when there is none. */
+async function lookAtRaDatabase({
+  store,
+}: ChrysalisConfig): Promise<Database<RaSchema> | undefined> {
+  try {
+    return await openDatabase<RaSchema>(store.url, RA_MIGRATIONS, { readsOnly: true });
+  } catch (cause) {
+    if (!isStoreError(cause)) throw cause;
+    if (cause.code === 'missing') return undefined;
+    const hint = OTHER_VERSION[cause.code];
+    if (hint === undefined) throw cause;
+    throw new CliError(`the RA's database: ${cause.message}`, { hint, cause });
+  }
 }
 
 /** What a GPF says of i-periods now, once it is verified; CAMP's week without a PG. @throws ScmsDataError, Ieee1609Dot2Error */

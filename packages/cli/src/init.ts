@@ -1,6 +1,5 @@
 /** `chrysalis init`: a state directory with the keys and certificates of a complete test SCMS. */
 import { mkdir, readdir, rm } from 'node:fs/promises';
-import { isIPv4 } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import {
   type ApplicationScope,
@@ -8,12 +7,10 @@ import {
   createTestScms,
   createX509Root,
   hostnameOf,
-  issueX509ServerCertificate,
-  LIFETIME,
   type TestScms,
   writeTestScms,
 } from '@chrysalis/authorities';
-import { durationSeconds, endOfValidity, formatTime32 } from '@chrysalis/ieee1609dot2';
+import { endOfValidity, formatTime32 } from '@chrysalis/ieee1609dot2';
 import { formatHex, timeOf } from '@chrysalis/scms';
 import { removeFileDurably, writeFileDurably } from '@chrysalis/store';
 import { type Command, InvalidArgumentError, Option } from 'commander';
@@ -21,6 +18,7 @@ import { parseConfig } from './config.ts';
 import { configFileText } from './config-file.ts';
 import { type CliContext, CliError } from './context.ts';
 import { CONFIG_FILE, INIT_ENTRIES, INIT_MARKER, STATE_FILES } from './state-directory.ts';
+import { BEGIN_EARLIER_MS, issueRaTlsCertificate } from './tls-certificate.ts';
 
 interface InitOptions {
   readonly dir: string;
@@ -37,8 +35,6 @@ interface InitOptions {
 const PRIVATE_DIRECTORY_MODE = 0o700;
 const PUBLIC_FILE_MODE = 0o644;
 const DAY_MS = 86_400_000;
-/** As the 1609.2 certificates, so that a device whose clock is behind accepts them. */
-const BEGIN_EARLIER_MS = 8 * DAY_MS;
 const X509_ROOT_YEARS = 20;
 
 export function addInitCommand(program: Command, context: CliContext): void {
@@ -133,21 +129,12 @@ function isRemainOfInit(entry: string): boolean {
 
 /** The X.509 root of the test SCMS, and the RA's TLS certificate for its host and for this machine. */
 async function writeTls(directory: string, host: string, nowMs: number): Promise<void> {
-  const notBefore = new Date(nowMs - BEGIN_EARLIER_MS);
   const root = await createX509Root({
     commonName: 'Chrysalis test TLS root',
-    notBefore,
+    notBefore: new Date(nowMs - BEGIN_EARLIER_MS),
     notAfter: new Date(nowMs + X509_ROOT_YEARS * 365 * DAY_MS),
   });
-  const names = isIPv4(host) ? [] : [host];
-  const addresses = isIPv4(host) ? [host] : [];
-  const server = await issueX509ServerCertificate(root, {
-    commonName: host.slice(0, 64),
-    notBefore,
-    notAfter: new Date(notBefore.getTime() + durationSeconds(LIFETIME.ra) * 1000),
-    dnsNames: [...new Set([...names, 'localhost'])],
-    ipAddresses: [...new Set([...addresses, '127.0.0.1'])],
-  });
+  const server = await issueRaTlsCertificate(root, host, nowMs);
   const write = async (file: string, text: string, mode?: number) => {
     const path = join(directory, file);
     await mkdir(dirname(path), { recursive: true, mode: PRIVATE_DIRECTORY_MODE });

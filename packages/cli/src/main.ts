@@ -4,8 +4,10 @@ import { AuthorityError } from '@chrysalis/authorities';
 import { StoreError } from '@chrysalis/store';
 import { Command, CommanderError } from 'commander';
 import { addAuthorityCommands } from './authority.ts';
+import { addBlacklistCommands } from './blacklist.ts';
 import { type CliContext, CliError } from './context.ts';
 import { addCrlCommands } from './crl.ts';
+import { addDeviceCommands } from './device.ts';
 import { addEeCommands } from './ee.ts';
 import { addEnrollCommand } from './enroll.ts';
 import { addInitCommand } from './init.ts';
@@ -13,6 +15,7 @@ import { addInspectCommand } from './inspect.ts';
 import { addPolicyCommands } from './policy.ts';
 import { addServeCommand } from './serve.ts';
 import { addSimulateCommand } from './simulate.ts';
+import { addStatusCommand } from './status.ts';
 import { addTlsCommands } from './tls.ts';
 
 const EXIT_OK = 0;
@@ -71,6 +74,9 @@ Results go to standard output, everything else to standard error. Exit status: 0
     );
   addInitCommand(program, context);
   addServeCommand(program, context);
+  addStatusCommand(program, context);
+  addDeviceCommands(program, context);
+  addBlacklistCommands(program, context);
   addAuthorityCommands(program, context);
   addEnrollCommand(program, context);
   addEeCommands(program, context);

@@ -54,7 +54,8 @@ export async function openTestResponder(directory: string, clock: Clock): Promis
   });
 }
 
-async function readX509Root(directory: string): Promise<X509Identity> {
+/** The test X.509 root of a state directory. @throws CliError when others can read its key */
+export async function readX509Root(directory: string): Promise<X509Identity> {
   return {
     certificatePem: await readFile(join(directory, STATE_FILES.x509Root), 'utf8'),
     privateKeyPem: await readOwnFile(join(directory, STATE_FILES.x509RootKey)),

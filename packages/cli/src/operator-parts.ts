@@ -6,6 +6,7 @@ import {
   type DeviceReportOptions,
   endOfPolicy,
   FollowedPolicy,
+  type Log,
   RA_MIGRATIONS,
   type RaSchema,
   recordedIPeriod,
@@ -18,8 +19,11 @@ import { createLog } from './log.ts';
 import { ownPolicyOf } from './ra-parts.ts';
 import { loadTrust, trustConfigured } from './trust.ts';
 
+/** `serve` says it already: who configures an RA vouches for its certificate. */
+const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
 /** Everything that a report of an RA is made from. */
-export interface OperatorParts extends StatusSurroundings, DeviceReportOptions {}
+export type OperatorParts = StatusSurroundings & DeviceReportOptions;
 
 /**
  * Opens what the configuration names, with the policy that the RA obeys: that of its newest policy file. What is opened is
@@ -45,7 +49,7 @@ export async function openOperatorParts(
     hostname,
   });
   const certificate = await readCertificateFile(config.ra.certificate);
-  trustConfigured(trust, certificate, { ...log, warn: () => {} });
+  trustConfigured(trust, certificate, SILENT);
   const objects = await openDirectoryObjectStore(config.objects.url.slice('file:'.length));
   const surroundings = { trust, clock, iPeriod, log, database, objects };
   const policy = new FollowedPolicy(surroundings, ownPolicyOf(config));

@@ -16,8 +16,11 @@ export const INIT_ENTRIES: readonly string[] = ['authorities', 'ra'];
 export const STATE_FILES = {
   x509Root: join('authorities', 'x509-root', 'certificate.pem'),
   x509RootKey: join('authorities', 'x509-root', 'private-key.pem'),
-  /** Written by `tls revoke`. */
-  x509Revoked: join('authorities', 'x509-root', 'revoked.json'),
+  /** A directory: a file for each certificate that `tls revoke` has revoked. */
+  x509Revocations: join('authorities', 'x509-root', 'revoked'),
+  /** What earlier versions had instead, and what counts as well. */
+  x509RevokedBefore: join('authorities', 'x509-root', 'revoked.json'),
+  /** Until `tls renew` makes others beside them, which have a serial number in their names. */
   tlsCertificate: join('ra', 'tls-certificate.pem'),
   tlsKey: join('ra', 'tls-key.pem'),
 } as const;

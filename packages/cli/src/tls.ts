@@ -1,4 +1,4 @@
-/** `chrysalis tls`: the X.509 certificate of the RA, and its revocation by the test X.509 root. */
+/** `chrysalis tls`: the X.509 certificate of the RA, its renewal and its revocation by the test X.509 root. */
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
@@ -14,6 +14,7 @@ import { type Command, Option } from 'commander';
 import { loadConfig } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
 import { STATE_FILES } from './state-directory.ts';
+import { renewTlsCertificate } from './tls-renew.ts';
 import { addRevocation, readRevocations } from './tls-revocations.ts';
 
 interface TlsOptions {
@@ -27,13 +28,29 @@ const MS_PER_MINUTE = 60_000;
 export function addTlsCommands(program: Command, context: CliContext): void {
   const tls = program
     .command('tls')
-    .description('see or revoke the X.509 certificate of the RA, in a test PKI');
+    .description('see, renew or revoke the X.509 certificate of the RA, in a test PKI');
   tls
     .command('status')
     .description('print what the certificate says, and whether the test X.509 root has revoked it')
     .option('--certificate <file>', 'another one than ra.tls-cert, PEM')
     .action(async (_options: unknown, command: Command) => {
       await status(context, command.optsWithGlobals<TlsOptions>());
+    });
+  tls
+    .command('renew')
+    .description('give the RA a new key and certificate for its name, from the test X.509 root')
+    .addHelpText(
+      'after',
+      `
+They lie in new files, which ra.tls-cert and ra.tls-key then name. An RA that runs goes on with what it has until it is started
+again. The certificate before stays, for tls revoke, which the key before does not. Devices notice nothing.
+
+Examples:
+  chrysalis tls renew
+  chrysalis tls revoke --certificate chrysalis-state/ra/tls-certificate.pem --reason superseded`,
+    )
+    .action(async (_options: unknown, command: Command) => {
+      await renew(context, command.optsWithGlobals<TlsOptions>());
     });
   tls
     .command('revoke')
@@ -66,6 +83,17 @@ async function status(context: CliContext, options: TlsOptions): Promise<void> {
   report(context, options, certificate, (await readRevocations(options.dir)).get(serialNumber));
 }
 
+async function renew(context: CliContext, options: TlsOptions): Promise<void> {
+  const { certificate, former } = await renewTlsCertificate(context, options.dir, () =>
+    readCertificate(options),
+  );
+  report(context, options, certificate, undefined);
+  context.stderr.write(
+    `chrysalis: next: start chrysalis serve again\n` +
+      `chrysalis: the certificate before, in ${former}, is good until it ends or is revoked: tls revoke --certificate\n`,
+  );
+}
+
 async function revoke(
   context: CliContext,
   options: TlsOptions & { readonly reason: X509RevocationReason },
@@ -87,7 +115,7 @@ async function readCertificate({ dir, certificate: file }: TlsOptions) {
   const root = parseCertificate(await readFile(rootPath), rootPath);
   if (!isIssuedBy(certificate, root)) {
     throw new CliError(`${path}: expected a certificate of ${rootPath}, saw one of another`, {
-      hint: 'only its issuer can revoke it',
+      hint: 'only its issuer can renew or revoke it',
     });
   }
   return { certificate, serialNumber: formatSerialNumber(certificate.serialNumber) };

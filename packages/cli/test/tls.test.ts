@@ -1,8 +1,8 @@
 /** `chrysalis tls`: what it says, what it writes, what it refuses. */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
-import { copyFile, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { OcspQuestion } from '../../ra/src/ocsp-response.ts';
 import { loadConfig, parseConfig } from '../src/config.ts';
@@ -39,12 +39,15 @@ describe('chrysalis tls', () => {
       first.stdout,
       /^ {2}status {2}revoked at 2026-11-21T20:50:00\.000Z, keyCompromise$/m,
     );
-    const written = await readFile(at('authorities/x509-root/revoked.json'), 'utf8');
+    const folder = at('authorities/x509-root/revoked');
+    const [file = ''] = await readdir(folder);
+    const written = await readFile(join(folder, file), 'utf8');
     const later = await run(['--dir', directory, 'tls', 'revoke'], {
       clock: { now: () => NOW_MS + 1000 },
     });
     assert.equal(later.stdout, first.stdout);
-    assert.equal(await readFile(at('authorities/x509-root/revoked.json'), 'utf8'), written);
+    assert.deepEqual(await readdir(folder), [file]);
+    assert.equal(await readFile(join(folder, file), 'utf8'), written);
     assert.equal((await cli('tls', 'status')).stdout, first.stdout);
   });
 
@@ -71,12 +74,66 @@ describe('chrysalis tls', () => {
     assert.equal((await cli('tls', 'revoke', '--reason', 'boredom')).status, 2);
   });
 
-  it('says nothing to be good on a list that it cannot read', async (t) => {
-    const { cli, at, directory } = await stateDirectory(t);
-    await writeFile(at('authorities/x509-root/revoked.json'), '{ "revoked": [{}] }');
+  it('loses nothing when several revoke at once', async (t) => {
+    const { directory, cli, at } = await stateDirectory(t);
+    const files: string[] = [];
+    for (let n = 0; n < 4; n++) {
+      files.push((await loadConfig(directory)).ra.tlsCert);
+      assert.equal((await cli('tls', 'renew')).status, 0);
+    }
+    // Each certificate twice, for other reasons: the two have to agree on one.
+    const revoked = await Promise.all(
+      files.flatMap((file) =>
+        ['keyCompromise', 'superseded'].map((reason) =>
+          cli('tls', 'revoke', '--certificate', file, '--reason', reason),
+        ),
+      ),
+    );
+    for (const [n, file] of files.entries()) {
+      const { stdout } = await cli('tls', 'status', '--certificate', file);
+      assert.match(stdout, /^ {2}status {2}revoked at /m);
+      assert.deepEqual(
+        revoked.slice(2 * n, 2 * n + 2).map((outcome) => outcome.stdout),
+        [stdout, stdout],
+      );
+    }
+    const names = await readdir(at('authorities/x509-root/revoked'));
+    assert.equal(names.length, 4, names.join());
+    assert.match((await cli('tls', 'status')).stdout, /^ {2}status {2}good$/m);
+  });
+
+  it('knows what an earlier version has revoked', async (t) => {
+    const { directory, cli, at } = await stateDirectory(t);
+    const { tlsCert } = (await loadConfig(directory)).ra;
+    const { serialNumber } = new X509Certificate(await readFile(tlsCert));
+    const first = {
+      serialNumber: serialNumber.toLowerCase(),
+      revokedAt: '2026-01-02T03:04:05.000Z',
+      reason: 'keyCompromise',
+    };
+    const list = at('authorities/x509-root/revoked.json');
+    await writeFile(list, JSON.stringify({ revoked: [first] }));
+    const state = /^ {2}status {2}revoked at 2026-01-02T03:04:05\.000Z, keyCompromise$/m;
+    assert.match((await cli('tls', 'status')).stdout, state);
+    assert.match((await cli('tls', 'revoke', '--reason', 'superseded')).stdout, state);
+  });
+
+  for (const file of ['revoked.json', 'revoked/00ff.json']) {
+    it(`says nothing to be good when it cannot read ${file}`, async (t) => {
+      await expectNothingGood(await stateDirectory(t), file);
+    });
+  }
+
+  async function expectNothingGood(
+    { cli, at, directory }: Awaited<ReturnType<typeof stateDirectory>>,
+    file: string,
+  ): Promise<void> {
+    const path = at(join('authorities/x509-root', file));
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, '{ "revoked": [{}] }');
     const { status, stderr } = await cli('tls', 'status');
     assert.equal(status, 1);
-    assert.match(stderr, /revoked\.json: expected what chrysalis writes there/);
+    assert.match(stderr, /00ff\.json: expected|revoked\.json: expected/);
     const config = await loadConfig(directory);
     const source = await openOcspSource(config, { mode: 'in-process' }, directory, clock);
     const { request } = await OcspQuestion.about(
@@ -84,8 +141,8 @@ describe('chrysalis tls', () => {
       new X509Certificate(source.issuerPem).raw,
     );
     const { signal } = new AbortController();
-    await assert.rejects(source.respond(request, signal), /revoked\.json: expected/);
-  });
+    await assert.rejects(source.respond(request, signal), /\.json: expected what chrysalis writes/);
+  }
 });
 
 describe('[ocsp]', () => {

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { link, open, readFile, rename, rm } from 'node:fs/promises';
+import { link, open, readdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemCodeOf } from './directory-storage.ts';
 import { EeError } from './error.ts';
@@ -13,7 +13,7 @@ export interface ProfileLock extends AsyncDisposable {
 
 /**
  * Takes a profile for this process: a file `lock` with the process id. The lock of a process that
- * is gone is taken over. Whether a process lives is asked of this machine only: a profile on a disk
+ * is gone, or a zombie, is taken over. Whether a process lives is asked of this machine only: a profile on a disk
  * that several machines write is not protected.
  *
  * @throws EeError `profile-locked`, `storage`
@@ -60,7 +60,7 @@ async function removeStaleLock(path: string): Promise<void> {
   const pid = Number.parseInt(seen, 10);
   // Our own id: this process holds it already, or it is what a process of the same id left behind
   // before a reboot; the two cannot be told apart, and a second holder would be the worse mistake.
-  if (isAlive(pid)) throw locked(path, `process ${pid}`);
+  if (await isAlive(pid)) throw locked(path, `process ${pid}`);
   const aside = `${path}.${randomBytes(8).toString('hex')}`;
   try {
     await rename(path, aside);
@@ -82,7 +82,13 @@ async function readLock(path: string): Promise<string | undefined> {
   }
 }
 
-function isAlive(pid: number): boolean {
+async function isAlive(pid: number): Promise<boolean> {
+  if (!isKnown(pid)) return false;
+  // Whoever vanished while we looked is asked for once more.
+  return (await isZombie(pid)) ? false : isKnown(pid);
+}
+
+function isKnown(pid: number): boolean {
   if (!Number.isInteger(pid) || pid <= 0) return false;
   try {
     process.kill(pid, 0);
@@ -90,6 +96,27 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     // EPERM: it lives and belongs to somebody else.
     return systemCodeOf(error) === 'EPERM';
+  }
+}
+
+/**
+ * A process that was killed keeps its id until its parent has asked for its status, which some parents never do. It is
+ * gone when all its threads are: the first may have ended while another still writes. Where there is no /proc, nobody is
+ * taken for a zombie.
+ */
+async function isZombie(pid: number): Promise<boolean> {
+  const tasks = `/proc/${pid}/task`;
+  try {
+    const threads = await readdir(tasks);
+    const stats = await Promise.all(
+      threads.map((id) => readFile(join(tasks, id, 'stat'), 'latin1')),
+    );
+    // proc(5): "pid (name) state ...", where the name may have parentheses in it.
+    return (
+      stats.length > 0 && stats.every((stat) => /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2)))
+    );
+  } catch {
+    return false;
   }
 }
 

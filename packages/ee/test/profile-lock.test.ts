@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -33,6 +35,25 @@ describe('lockProfile', () => {
       code: 'profile-locked',
       message: new RegExp(`held by process ${process.ppid}`),
     });
+  });
+
+  const skip = existsSync('/proc/self/task') ? false : 'no /proc on this system';
+  it('takes over from a process that was killed and that its parent does not ask for', {
+    skip,
+  }, async (t) => {
+    const path = await temporaryDirectory(t);
+    // The shell becomes a sleep, which has never heard of the child that it has.
+    const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60']);
+    t.after(() => parent.kill());
+    const [line] = await once(parent.stdout, 'data');
+    const pid = Number(line);
+    await writeFile(join(path, 'lock'), `${pid}\nabc\n`);
+    await assert.rejects(lockProfile(path), { code: 'profile-locked' });
+    process.kill(pid, 'SIGKILL');
+    const state = () => readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.[0];
+    while (state() !== 'Z') await new Promise((resolve) => setTimeout(resolve, 10));
+    process.kill(pid, 0);
+    await (await lockProfile(path)).release();
   });
 
   it('takes over a lock that names nobody', async (t) => {

@@ -27,7 +27,7 @@ export type Schedule = Pick<
 /** Certificates of a period are valid this long beyond its end (cert-profile.asn: a week and an hour). */
 export const OVERLAP_SEC = 3600;
 /** IValue is a Uint16. */
-const LAST_I = 0xffff;
+export const LAST_I = 0xffff;
 /** Seconds that a batch which is being made is expected to need still. */
 const IN_THE_MAKING_SEC = 60;
 

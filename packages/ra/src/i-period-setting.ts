@@ -28,7 +28,7 @@ export async function recordedIPeriod(
  *
  * @param ofPolicy the i-period of the policy in force, in seconds: asked when neither the wish nor an earlier start says
  *   how long a period is
- * @returns what is recorded, durably
+ * @returns what is recorded, durably; when it was before, nothing is written and no lock taken
  * @throws ScmsDataError `policy` when the wish is another than what is recorded; what `ofPolicy` throws; StoreError
  */
 export async function fixIPeriod(
@@ -36,8 +36,9 @@ export async function fixIPeriod(
   wish: IPeriodWish,
   ofPolicy: () => Promise<number>,
 ): Promise<IPeriodClock> {
-  const recorded = await readSetting(database.query, LENGTH);
-  const first = recorded ?? wish.lengthSec ?? (await ofPolicy());
+  const recorded = await recordedIPeriod(database);
+  if (recorded !== undefined) return expectAsRecorded(recorded, wish);
+  const first = wish.lengthSec ?? (await ofPolicy());
   const { epoch, lengthSec } = await database.transaction(async (query) => {
     const before = await readSetting(query, LENGTH);
     if (before === undefined) {
@@ -47,10 +48,14 @@ export async function fixIPeriod(
     const epoch = (await readSetting(query, EPOCH)) ?? wish.epoch;
     return { epoch, lengthSec: before ?? first };
   });
-  if (lengthSec !== (wish.lengthSec ?? lengthSec) || epoch !== wish.epoch) {
-    const expected = `i-periods of ${lengthSec} s from ${epoch}, as at the first start`;
-    const seen = `${wish.lengthSec ?? lengthSec} s from ${wish.epoch}`;
-    throw new ScmsDataError('policy', `expected ${expected}, saw ${seen}`);
-  }
-  return new IPeriodClock(epoch, lengthSec);
+  // Another process may have been the first.
+  return expectAsRecorded(new IPeriodClock(epoch, lengthSec), wish);
+}
+
+function expectAsRecorded(recorded: IPeriodClock, wish: IPeriodWish): IPeriodClock {
+  const { epoch, lengthSec } = recorded;
+  const wished = wish.lengthSec ?? lengthSec;
+  if (lengthSec === wished && epoch === wish.epoch) return recorded;
+  const expected = `i-periods of ${lengthSec} s from ${epoch}, as at the first start`;
+  throw new ScmsDataError('policy', `expected ${expected}, saw ${wished} s from ${wish.epoch}`);
 }

@@ -77,10 +77,14 @@ export class OcspStaple {
     return held !== undefined && this.#options.clock.now() < held.untilMs ? held.octets : null;
   }
 
+  /** After a clock was set far forward the responder, too, is asked before anybody is told that there is nothing to staple. */
   async #fetchIfDue(): Promise<void> {
+    if (this.#isDue()) await this.#renew();
+    if (!this.#stopping.signal.aborted) this.#dropExpired();
+  }
+
+  async #renew(): Promise<void> {
     const { clock, log } = this.#options;
-    this.#dropExpired();
-    if (!this.#isDue()) return;
     try {
       const held = await this.#fetch();
       this.#outage.succeeded();

@@ -11,9 +11,10 @@ import {
   type MisbehaviorAuthority,
   type PolicyGenerator,
 } from '@chrysalis/scms';
+import { CertificateRequestBundler } from './certificate-requests.ts';
 
-/** As many as requests that the pipeline has at the PCA at a time: none waits for a connection. */
-const MAX_SOCKETS = 32;
+/** More than the exchanges that the pipeline has under way with one authority: none waits for a connection. */
+const MAX_SOCKETS = 8;
 /** From the first octet sent, the handshake included, to the last one received. */
 const DEFAULT_TIMEOUT_MS = 10_000;
 
@@ -37,7 +38,8 @@ export interface RemoteAuthorityOptions {
 
 /**
  * An authority behind mutual TLS (`authority-service.ts` of scms), as its port. Connections stay open and TLS sessions are
- * resumed. Nothing is repeated here: whoever asks has the octets, and knows when to ask again.
+ * resumed. Nothing is repeated here: whoever asks has the octets, and knows when to ask again. Certificates that are asked for
+ * in one turn of the event loop share an exchange.
  *
  * Every method throws AuthorityUnavailableError when there is no whole answer in time that has status 200 and a size
  * that the service allows: then nobody knows what the authority did. A method that it does not offer fails the same way.
@@ -47,6 +49,7 @@ export class RemoteAuthority
 {
   readonly #options: RemoteAuthorityOptions;
   readonly #agent: Agent;
+  readonly #certificateRequests: CertificateRequestBundler;
 
   /** Connects to nothing yet. @throws Error of OpenSSL when certificate and key are none, or not a pair */
   constructor(options: RemoteAuthorityOptions) {
@@ -67,10 +70,13 @@ export class RemoteAuthority
       maxSockets: MAX_SOCKETS,
       maxFreeSockets: MAX_SOCKETS,
     });
+    this.#certificateRequests = new CertificateRequestBundler(hostname, (body) =>
+      this.#exchange('requestCertificate', body),
+    );
   }
 
   requestCertificate(octets: Uint8Array): Promise<Uint8Array> {
-    return this.#exchange('requestCertificate', octets);
+    return this.#certificateRequests.ask(octets);
   }
 
   requestPreLinkageValues(octets: Uint8Array): Promise<Uint8Array> {
@@ -95,6 +101,7 @@ export class RemoteAuthority
 
   /** Closes every connection; what is under way fails. */
   close(): void {
+    this.#certificateRequests.close();
     this.#agent.destroy();
   }
 

@@ -2,7 +2,7 @@
 import { type Time32, time32FromUnix, unixFromTime32 } from '@chrysalis/ieee1609dot2';
 import type { Database } from '@chrysalis/store';
 import { type RawBuilder, sql } from 'kysely';
-import { endOfChain, lastPeriodIssuedBy, lastPeriodOfAll } from './horizon.ts';
+import { endOfChain, LAST_I, lastPeriodIssuedBy, lastPeriodOfAll } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import type { CertificateKind, DeviceStatus, IncidentTable, RaSchema } from './schema.ts';
 import { type Warning, warningsOf } from './status-warnings.ts';
@@ -364,18 +364,18 @@ function generationEnd(
 ): GenerationEnd {
   const firstI = lastPeriodIssuedBy(pca.certificate, iPeriod) + 1;
   const chainEnd = endOfChain(pca.certificate);
-  const ends: GenerationEnd[] = [
-    {
-      firstI,
-      stopsAt: iPeriod.start(firstI - policy.weeksAhead + 1),
-      because: first(endings, ({ endsAt, role }) => endsAt === chainEnd && ISSUING.has(role)),
-    },
-    ...(['la1', 'la2', 'ra'] as const).map((role): GenerationEnd => {
-      const because = first(endings, (one) => one.role === role);
-      const { endsAt } = because;
-      return { firstI: iPeriod.at(endsAt - 1) + policy.weeksAhead, stopsAt: endsAt, because };
-    }),
-  ];
+  const ofPca: GenerationEnd = {
+    firstI,
+    stopsAt: iPeriod.start(firstI - policy.weeksAhead + 1),
+    because: first(endings, ({ endsAt, role }) => endsAt === chainEnd && ISSUING.has(role)),
+  };
+  const others = (['la1', 'la2', 'ra'] as const).map((role): GenerationEnd => {
+    const because = first(endings, (one) => one.role === role);
+    const { endsAt } = because;
+    return { firstI: iPeriod.at(endsAt - 1) + policy.weeksAhead, stopsAt: endsAt, because };
+  });
+  // Where i itself ends, no certificate is to blame.
+  const ends = firstI > LAST_I ? others : [ofPca, ...others];
   return ends.reduce((a, b) => (b.stopsAt < a.stopsAt ? b : a));
 }
 

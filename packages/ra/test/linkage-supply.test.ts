@@ -11,6 +11,7 @@ import {
   IPeriodClock,
   type LaRaReply,
   type LinkageAuthority,
+  type LinkageChainId,
   type RaLaIndividualPreLinkageValueRequestMsg,
   requestHash,
   ScmsPdu122,
@@ -199,31 +200,39 @@ describe('the PLV cache', () => {
 describe('chains that are continued', () => {
   it('are refused when they are those of another device: nothing is filed for either', async (t) => {
     const scms = createTestScms({ now: NOW, random: systemRandom, raHostname: 'localhost' });
+    const asked: number[] = [];
+    const foreign: LinkageChainId[] = [];
     let isWrong = false;
+    // Two chains come in the wrong order, and each alone under the name of the other.
     const wrapLa = altering(scms, 'la1', (reply, { continuationsInd }) => {
       if (!isWrong || reply.type === 'failure' || continuationsInd === undefined) return reply;
-      return {
-        ...reply,
-        value: { ...reply.value, individual: reply.value.individual.toReversed() },
-      };
+      const { individual } = reply.value;
+      asked.push(individual.length);
+      if (individual.length === 2) foreign.push(...continuationsInd.toReversed());
+      const wrong =
+        individual.length === 2
+          ? individual.toReversed()
+          : individual.map((chain) => ({ ...chain, linkageChainId: foreign.shift()! }));
+      return { ...reply, value: { ...reply.value, individual: wrong } };
     });
-    const stage = await createStage(t, { now: NOW, scms, wrapLa });
-    for (let n = 0; n < 2; n++) await stage.register(stage.ra);
+    const policy = { shuffleMaxAgeSec: 0 };
+    const stage = await createStage(t, { now: NOW, scms, wrapLa, policy });
+    const devices = [await stage.register(stage.ra), await stage.register(stage.ra)];
     await stage.settle();
     isWrong = true;
     stage.toPeriod(1);
     await stage.settle();
-    // Halves: each alone cannot be mixed up with the other.
-    const rows = await stage.database.query
-      .selectFrom('linkage')
-      .select(['device_id', 'i_min'])
-      .execute();
-    const values = await stage.database.query.selectFrom('device').selectAll().execute();
-    for (const { id, linked_through } of values) {
-      assert.equal(linked_through, stage.currentI());
-      assert(rows.filter(({ device_id }) => device_id === id).length <= 1);
+    assert.deepEqual(asked, [2, 1, 1]);
+    assert.deepEqual(await stage.database.query.selectFrom('linkage').selectAll().execute(), []);
+    for (const { linked_through, failures } of await devicesOf(stage)) {
+      assert.deepEqual([linked_through, failures], [stage.currentI() - 1, 1]);
     }
-    assert.equal(new Set(values.map(({ la1_chain }) => hexOf(la1_chain!))).size, 2);
+    isWrong = false;
+    for (let n = 0; n < 2; n++) {
+      stage.clock.advance(2);
+      await stage.settle();
+    }
+    for (const device of devices) assert(await stage.download(stage.ra, device));
   });
 
   it('of which one is unknown to its LA postpone its device, and no other of twenty', async (t) => {
@@ -338,6 +347,10 @@ async function chainIds({ database }: Stage): Promise<string[]> {
     .orderBy('id')
     .execute();
   return rows.map(({ la1_chain }) => hexOf(la1_chain));
+}
+
+function devicesOf({ database }: Stage) {
+  return database.query.selectFrom('device').selectAll().execute();
 }
 
 function rowOf({ database }: Stage, id = 1) {

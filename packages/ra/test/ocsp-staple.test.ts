@@ -108,6 +108,15 @@ describe('OcspStaple', () => {
     assert.notEqual(staple.current(), null);
   });
 
+  it('asks, and complains of nothing, when the clock was set past the end of the last answer', async (t) => {
+    const { staple, answers, advance, logged } = await scene(t);
+    await staple.start();
+    await advance(DAY_MS / 2);
+    assert.equal(answers.length, 2);
+    assert.deepEqual(staple.current(), Buffer.from(answers[1]!));
+    assert.deepEqual(logged, ['info: new OCSP response', 'info: new OCSP response']);
+  });
+
   it('goes on with the last one while the responder is away, and staples nothing once it is over', async (t) => {
     const { staple, source, responder, asked, answers, advance, pass, logged } = await scene(t);
     await staple.start();
@@ -124,8 +133,8 @@ describe('OcspStaple', () => {
     assert.equal(staple.current(), null);
     await advance(0);
     assert.deepEqual(logged.slice(before), [
-      'error: the OCSP response has expired: nothing is stapled',
       'warn: no new OCSP response',
+      'error: the OCSP response has expired: nothing is stapled',
     ]);
     source.respond = responder.respond;
     await advance(MINUTE_MS);

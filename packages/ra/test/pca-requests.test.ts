@@ -15,14 +15,13 @@ import { checkReply } from '../src/pca-conversation.ts';
 import { PcaRequests } from '../src/pca-requests.ts';
 import { Pipeline } from '../src/pipeline.ts';
 import type { RaSchema } from '../src/schema.ts';
-import { cocoonKeyOf, cocoonKeysOf, createStage, infoOf, type Stage } from './stage.ts';
+import { cocoonKeyOf, cocoonKeysOf, createStage, type Stage } from './stage.ts';
 
 const NOW = 722_000_000;
 
 describe('a reply of the PCA', () => {
   it('under a certificate that it had before is taken, under an unknown one it is not', async (t) => {
     const scms = createTestScms({ now: NOW, random: systemRandom, raHostname: 'localhost' });
-    const other = createTestScms({ now: NOW, random: systemRandom, raHostname: 'localhost' });
     const stage = await createStage(t, { now: NOW, scms });
     const { pca, trust } = stage.options;
     // Somebody else has the PCA's place now: what the PCA answered is still on its way.
@@ -46,10 +45,9 @@ describe('a reply of the PCA', () => {
       .selectAll()
       .executeTakeFirstOrThrow();
     assert.equal(device.filed_through, stage.currentI());
-    assert(other);
   });
 
-  it('to another request is refused, and so is one of another period', async (t) => {
+  it('to another request is refused, and so is one that was changed', async (t) => {
     const stage = await createStage(t, { policy: { weeksAhead: 2 } });
     await stage.register(stage.ra);
     await stage.settle();
@@ -65,7 +63,8 @@ describe('a reply of the PCA', () => {
     const stage = await createStage(t);
     await stage.register(stage.ra);
     const requests = new PcaRequests(stage.database, systemRandom);
-    await stage.pipeline.step();
+    // A chain, and then the requests.
+    for (let n = 0; n < 2; n++) await stage.pipeline.step();
     const due = await requests.due(timeOf(stage.clock), stage.currentI(), 10);
     assert.equal(due.length, 3);
     const results = due.map((request, n) => ({
@@ -139,45 +138,40 @@ describe('a kill', () => {
 
 describe('the nearest week', () => {
   it('of a new device comes before the far weeks of others', async (t) => {
-    let isDown = true;
     const stage = await createStage(t, {
       policy: { weeksAhead: 30, certificatesPerPeriod: 20 },
-      wrapPca: downWhile(() => isDown),
+      wrapPca: downWhile(() => true),
     });
-    const first = await stage.register(stage.ra);
+    await stage.register(stage.ra);
     // Some of its weeks are made, and wait.
     for (let n = 0; n < 12; n++) await stage.pipeline.step();
-    const second = await stage.register(stage.ra);
-    const i = stage.currentI();
+    await stage.register(stage.ra);
     const before = await weeksMade(stage, 1);
     assert(before > 1 && before < 30, `${before} weeks`);
-    await stage.pipeline.step();
-    await stage.pipeline.step();
-    assert((await weeksMade(stage, 2)) >= 1);
-    const ahead = (await weeksMade(stage, 1)) - before;
-    assert(ahead <= 1, `${ahead} more weeks of the first`);
-    isDown = false;
-    assert(first && second && i);
+    // A step gives it a chain, the next one its first week; what room is left in them goes to the other.
+    for (let n = 0; n < 2; n++) await stage.pipeline.step();
+    assert.equal(await weeksMade(stage, 2), 1);
+    assert((await weeksMade(stage, 1)) <= before + 2);
   });
 
-  it('is made for all before a second is for one', async (t) => {
-    const stage = await createStage(t, { policy: { weeksAhead: 3 }, linkageCache: 20 });
-    for (let n = 0; n < 10; n++) await stage.register(stage.ra);
-    await stage.settle();
-    const weeks = stage.atPca.map((request) => {
-      const info = infoOf(request);
-      assert(info.type === 'pseudonymCertReq');
-      return info.value.iValue - stage.currentI();
-    });
-    assert.equal(weeks.length, 90);
-    const positions = [0, 1, 2].map((week) => {
-      const own = weeks.flatMap((w, n) => (w === week ? [n] : []));
-      return own.reduce((a, b) => a + b, 0) / own.length;
-    });
-    assert(positions[0]! <= positions[2]!, positions.join(' '));
+  it('is made for all before another is for one', async (t) => {
+    const stage = await createStage(t, { policy: { weeksAhead: 5 }, linkageCache: 100 });
+    // More than are looked at in a step.
+    for (let n = 0; n < 70; n++) await stage.register(stage.ra);
+    for (let isWorking = true; isWorking; ) {
+      isWorking = await stage.pipeline.step();
+      const rows = await stage.database.query
+        .selectFrom('device')
+        .select('expanded_through')
+        .execute();
+      const made = rows.map(({ expanded_through }) => expanded_through);
+      // In the step in which the last get their chains, others go on by one.
+      assert(Math.max(...made) - Math.min(...made) <= 2, made.join(' '));
+    }
+    assert.equal(await weeksMade(stage, 70), 5);
   });
 
-  it('of a hundred devices is made while one of them is refused again and again', async (t) => {
+  it('of thirty devices is made while one of them is refused again and again', async (t) => {
     const poor = new Set<string>();
     const stage = await createStage(t, {
       policy: { weeksAhead: 2, certificatesPerPeriod: 1 },

@@ -53,7 +53,7 @@ function recurrence(devices: readonly number[]): number {
 }
 
 function registration(devices: readonly number[]): number {
-  return correlation(devices, devices.keys().toArray()) * Math.sqrt(devices.length - 1);
+  return correlation(devices, [...devices.keys()]) * Math.sqrt(devices.length - 1);
 }
 
 function steps(devices: readonly number[]): number {

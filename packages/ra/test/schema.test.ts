@@ -12,6 +12,7 @@ import { unzipSync } from 'fflate';
 import { CompiledQuery } from 'kysely';
 import { Pipeline } from '../src/pipeline.ts';
 import { RA_MIGRATIONS, type RaSchema } from '../src/schema.ts';
+import type { Registered } from './scene.ts';
 import { cocoonKeyOf, cocoonKeysOf, createStage, hexOf } from './stage.ts';
 
 type Value = number | string | Uint8Array | null;
@@ -26,7 +27,7 @@ describe('migration 0003', () => {
     const now = timeOf(stage.clock);
     const i = stage.currentI();
     // Four devices of now, whose rows and requests are then written as the first release had them.
-    const devices = [];
+    const devices: Registered[] = [];
     for (let n = 0; n < 4; n++) devices.push(await stage.register(stage.ra));
     await stage.settle();
     const rows = await stage.database.query.selectFrom('device').selectAll().execute();

@@ -18,7 +18,7 @@ import {
 
 const DEVICES = 50;
 const PER_PERIOD = 20;
-/** Beyond it an order is no accident: see "flags none of 3,000 random orders". */
+/** Beyond it an order is no accident: see "flags none of 1,000 random orders". */
 const ALARM = 6;
 /** For orders that are known to be bad. */
 const BAD_ORDERS: Record<string, (places: readonly Place[], random: Random) => Place[]> = {
@@ -56,9 +56,9 @@ const BAD_ORDERS: Record<string, (places: readonly Place[], random: Random) => P
 };
 
 describe('the statistics of positions', () => {
-  it('flag none of 3,000 random orders: a false alarm has a probability below 1 in 1,000', () => {
+  it('flag none of 1,000 random orders: a false alarm has a probability below 1 in 300', () => {
     const random = seededRandom('random orders');
-    const alarms = range(3000).filter(
+    const alarms = range(1000).filter(
       () => worst(statisticsOf(shuffled(inOrder(), random))) >= ALARM,
     );
     assert.deepEqual(alarms, []);

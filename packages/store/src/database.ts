@@ -29,19 +29,29 @@ export interface Database<Schema> {
   close(): Promise<void>;
 }
 
+export interface DatabaseOptions {
+  /**
+   * To look at a database that another program may be serving from: it is neither created nor migrated, and every write
+   * is refused (`io`).
+   */
+  readonly readsOnly?: boolean;
+}
+
 /**
  * Opens the database at `url`, creating it when missing, and applies the migrations it lacks.
  * `sqlite:/path/to/file.db` is a file (mode 0600 when created, its directory must exist) that
  * several processes may share; `sqlite::memory:` is gone when closed.
- * @throws StoreError `unsupported-url`, `io`, `corrupt`, `newer-schema`, `migration-failed`
+ * @throws StoreError `unsupported-url`, `io`, `corrupt`, `newer-schema`, `migration-failed`; with `readsOnly` also
+ *   `missing`, `older-schema`
  */
 export async function openDatabase<Schema>(
   url: string,
   migrations: readonly Migration[],
+  options: DatabaseOptions = {},
 ): Promise<Database<Schema>> {
   const scheme = /^([a-z][a-z0-9+.-]*):/.exec(url)?.[1];
   if (scheme === 'sqlite' && url.length > 'sqlite:'.length) {
-    return openSqliteDatabase<Schema>(url.slice('sqlite:'.length), migrations);
+    return openSqliteDatabase<Schema>(url.slice('sqlite:'.length), migrations, options);
   }
   if (scheme === 'postgres' || scheme === 'postgresql') {
     throw new StoreError(

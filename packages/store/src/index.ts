@@ -1,4 +1,4 @@
-export { type Database, type Migration, openDatabase } from './database.ts';
+export { type Database, type DatabaseOptions, type Migration, openDatabase } from './database.ts';
 export { openDirectoryObjectStore } from './directory-object-store.ts';
 export {
   createFailingObjectStore,

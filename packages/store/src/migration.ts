@@ -34,6 +34,30 @@ export async function migrate(
   }
 }
 
+/**
+ * Makes sure that nothing would be left for `migrate` to do. Changes nothing.
+ *
+ * @throws StoreError `invalid-migration`, `missing` when not one was ever applied, `older-schema`, `newer-schema`, `busy`, `corrupt`
+ */
+export async function expectMigrated(
+  connection: SqliteConnection,
+  migrations: readonly Migration[],
+): Promise<void> {
+  assertDistinct(migrations);
+  const applied = await patiently(() => appliedMigrations(connection));
+  if (applied.size === 0) {
+    throw new StoreError('missing', 'expected a database with tables in it, saw an empty one');
+  }
+  refuseUnknown(applied, migrations);
+  const lacking = migrations.find(({ name }) => !applied.has(name));
+  if (lacking !== undefined) {
+    throw new StoreError(
+      'older-schema',
+      `expected all migrations that this program knows, saw none called ${lacking.name}: an older program made this database`,
+    );
+  }
+}
+
 async function apply(
   connection: SqliteConnection,
   migration: Migration,

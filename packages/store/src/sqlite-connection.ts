@@ -61,6 +61,11 @@ export class SqliteConnection {
     if (readsOnly) this.exec('pragma query_only = on');
   }
 
+  /** For a look at what others write: no octet of the file changes, not even its journal mode. */
+  configureToLook(): void {
+    this.exec('pragma query_only = on');
+  }
+
   /** False as well when SQLite rolled back by itself, as it does on a full disk. */
   get inTransaction(): boolean {
     return this.#database.isTransaction;

@@ -1,10 +1,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { Kysely, type Transaction } from 'kysely';
-import type { Database } from './database.ts';
+import type { Database, DatabaseOptions } from './database.ts';
 import { PRIVATE_FILE_MODE, syncDirectory } from './file.ts';
-import { type Migration, migrate } from './migration.ts';
+import { expectMigrated, type Migration, migrate } from './migration.ts';
 import { patiently, SqliteConnection } from './sqlite-connection.ts';
 import { type SqliteConnections, sqliteDialect } from './sqlite-dialect.ts';
 import { fileError, StoreError, systemCodeOf } from './store-error.ts';
@@ -15,19 +15,51 @@ const MEMORY = ':memory:';
 export async function openSqliteDatabase<Schema>(
   location: string,
   migrations: readonly Migration[],
+  { readsOnly = false }: DatabaseOptions,
 ): Promise<Database<Schema>> {
   // Absolute, because SQLite would read a path that begins with `file:` as a URI with options.
   const path = location === MEMORY ? MEMORY : resolve(location);
+  if (readsOnly) return lookAtDatabase(path, migrations);
   if (path !== MEMORY) await createPrivateFile(path);
 
   const writer = await openConnection(path, false);
   try {
     await migrate(writer, migrations);
     const reader = path === MEMORY ? writer : await openConnection(path, true);
-    return new SqliteDatabase<Schema>(writer, reader);
+    const database = new SqliteDatabase<Schema>(writer, reader);
+    await database.start();
+    return database;
   } catch (error) {
     writer.close();
     throw error;
+  }
+}
+
+async function lookAtDatabase<Schema>(
+  path: string,
+  migrations: readonly Migration[],
+): Promise<Database<Schema>> {
+  if (path !== MEMORY) await expectFile(path);
+  const connection = new SqliteConnection(path);
+  try {
+    connection.configureToLook();
+    await expectMigrated(connection, migrations);
+    const database = new SqliteDatabase<Schema>(connection, connection);
+    await database.start();
+    return database;
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+/** SQLite would create it. */
+async function expectFile(path: string): Promise<void> {
+  try {
+    await stat(path);
+  } catch (cause) {
+    if (systemCodeOf(cause) !== 'ENOENT') throw fileError(cause, `look for database ${path}`);
+    throw new StoreError('missing', `expected a database in ${path}, saw no file`, { cause });
   }
 }
 
@@ -65,6 +97,11 @@ class SqliteDatabase<Schema> implements Database<Schema> {
       beforeWaiting: () => this.#refuseNested(),
     };
     this.query = new Kysely<Schema>({ dialect: sqliteDialect(connections) });
+  }
+
+  /** Kysely destroys no driver that was never used: without it, `close` would leave the connections open. */
+  async start(): Promise<void> {
+    await this.query.connection().execute(async () => {});
   }
 
   async transaction<T>(work: (query: Transaction<Schema>) => Promise<T>): Promise<T> {

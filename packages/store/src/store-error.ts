@@ -9,6 +9,8 @@
  * | `invalid-migration` | the list of migrations itself is wrong |
  * | `migration-failed` | a migration's statement was refused; that migration left no trace |
  * | `newer-schema` | the database holds a migration this program does not know |
+ * | `older-schema` | the database lacks a migration, and was opened to be looked at only |
+ * | `missing` | there is no database, and it was opened to be looked at only |
  * | `corrupt` | the file is not a database, or a damaged one |
  * | `constraint` | a UNIQUE, NOT NULL, CHECK or FOREIGN KEY condition refused the write |
  * | `busy` | another process kept its lock longer than we wait |
@@ -27,6 +29,8 @@ export type StoreErrorCode =
   | 'invalid-migration'
   | 'migration-failed'
   | 'newer-schema'
+  | 'older-schema'
+  | 'missing'
   | 'corrupt'
   | 'constraint'
   | 'busy'

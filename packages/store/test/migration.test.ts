@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { sql } from 'kysely';
 import { type Database, type Migration, openDatabase } from '../src/database.ts';
 import { migrate } from '../src/migration.ts';
 import { SqliteConnection } from '../src/sqlite-connection.ts';
-import { isStoreError } from '../src/store-error.ts';
+import { isStoreError, type StoreErrorCode } from '../src/store-error.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 const ONE: Migration = { name: 'one', statements: ['create table a (x integer) strict'] };
@@ -111,6 +112,62 @@ describe('migrations', () => {
     const older = migrate(other, [ONE, TWO, { name: 'of another branch', statements: [] }]);
     await newer;
     await assert.rejects(older, (error) => isStoreError(error, 'newer-schema'));
+  });
+
+  describe('and a program that only looks', () => {
+    const look = (url: string, migrations: readonly Migration[]) =>
+      openDatabase<Schema>(url, migrations, { readsOnly: true });
+    const refused = (code: StoreErrorCode, message: RegExp) => (error: unknown) => {
+      assert(isStoreError(error, code));
+      assert.match(error.message, message);
+      return true;
+    };
+
+    it('refuse each other when one is older, and nothing changes', async (t) => {
+      const directory = await temporaryDirectory(t);
+      const path = join(directory, 'test.db');
+      const url = `sqlite:${path}`;
+      await contentOf(url, [ONE, TWO]);
+      const before = await readFile(path);
+      await assert.rejects(
+        look(url, [ONE, TWO, THREE]),
+        refused('older-schema', /none called three/),
+      );
+      await assert.rejects(look(url, [ONE]), refused('newer-schema', /saw two/));
+      assert.deepEqual(await readFile(path), before);
+      assert.deepEqual(await readdir(directory), ['test.db']);
+    });
+
+    it('find no database where none was made, and make none', async (t) => {
+      const directory = await temporaryDirectory(t);
+      const path = join(directory, 'test.db');
+      await assert.rejects(
+        look(`sqlite:${path}`, [ONE]),
+        refused('missing', /test\.db, saw no file/),
+      );
+      assert.deepEqual(await readdir(directory), []);
+      // What a program leaves that was killed between making the file and its first table.
+      await writeFile(path, '');
+      await assert.rejects(look(`sqlite:${path}`, [ONE]), refused('missing', /saw an empty one/));
+      assert.deepEqual(await readFile(path), Buffer.alloc(0));
+    });
+
+    it('read what a writer has committed, while it goes on, and write nothing', async (t) => {
+      const url = await temporaryUrl(t);
+      const writer = await openDatabase<Schema>(url, [ONE, TWO]);
+      t.after(() => writer.close());
+      const reader = await look(url, [ONE, TWO]);
+      t.after(() => reader.close());
+      const count = async () => (await reader.query.selectFrom('a').select('x').execute()).length;
+      await writer.transaction(async (query) => {
+        await query.insertInto('a').values({ x: 3 }).execute();
+        assert.equal(await count(), 2);
+      });
+      assert.equal(await count(), 3);
+      const write = reader.query.insertInto('a').values({ x: 4 }).execute();
+      await assert.rejects(write, refused('io', /readonly/));
+      assert.equal(await count(), 3);
+    });
   });
 
   it('do not make an up-to-date database wait for a writer', async (t) => {

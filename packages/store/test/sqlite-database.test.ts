@@ -42,6 +42,21 @@ describe('sqlite in a file', () => {
     await second.close();
   });
 
+  it('closes what was opened and never queried', async (t) => {
+    const directory = await temporaryDirectory(t);
+    const database = await open(`sqlite:${directory}/test.db`);
+    assert.deepEqual((await readdir(directory)).toSorted(), [
+      'test.db',
+      'test.db-shm',
+      'test.db-wal',
+    ]);
+    await database.close();
+    await database.close();
+    // SQLite removes the other two with the last connection.
+    assert.deepEqual(await readdir(directory), ['test.db']);
+    await assert.rejects(idsOf(database), /destroyed/);
+  });
+
   it('syncs every commit: write-ahead log, synchronous FULL, foreign keys', async (t) => {
     const database = await open(`sqlite:${await temporaryDirectory(t)}/test.db`);
     t.after(() => database.close());

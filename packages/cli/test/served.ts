@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { NOW_MS, type Outcome, run, temporaryDirectory } from './run-main.ts';
+
+/** A state directory, commands on it, and an RA that serves it. */
+export interface Served {
+  readonly directory: string;
+  readonly clock: { now(): number; advance(ms: number): void };
+  /** A command on the state directory. */
+  cli(...args: string[]): Promise<Outcome>;
+  /** As {@link cli}, with --json, and what it printed. Fails when the command does. */
+  json(...args: string[]): Promise<unknown>;
+  /** Starts the RA; in real time, for TLS knows no other. */
+  serve(): Promise<{ readonly url: string; stop(): Promise<string> }>;
+  /** A device that is enrolled for the RA at a URL; commands of `ee` on its profile. */
+  enroll(url: string): Promise<EnrolledProfile>;
+}
+
+export interface EnrolledProfile {
+  /** HashedId8 of its enrollment certificate, hex. */
+  readonly id: string;
+  /** The file with its enrollment certificate. */
+  readonly certificate: string;
+  ee(...args: string[]): Promise<Outcome>;
+}
+
+export async function stateDirectory(t: TestContext, startMs = NOW_MS): Promise<Served> {
+  const parent = await temporaryDirectory(t);
+  const directory = join(parent, 'state');
+  let aheadMs = 0;
+  const clock = {
+    now: () => startMs + aheadMs,
+    advance(ms: number) {
+      aheadMs += ms;
+    },
+  };
+  const cli = (...args: string[]) => run(['--dir', directory, ...args], { clock });
+  const done = async (...args: string[]) => {
+    const outcome = await cli(...args);
+    assert.equal(outcome.status, 0, outcome.stderr);
+    return outcome;
+  };
+  await done('init', '--port', '0', '--weeks-ahead', '2');
+  return {
+    directory,
+    clock,
+    cli,
+    async json(...args) {
+      return JSON.parse((await done('--json', ...args)).stdout);
+    },
+    async serve() {
+      const stopping = new AbortController();
+      const printed = Promise.withResolvers<{ url: string }>();
+      const running = run(['--dir', directory, '--json', 'serve', '--log-level', 'warn'], {
+        clock,
+        signal: stopping.signal,
+        stdout: { write: (text) => printed.resolve(JSON.parse(text)) },
+      });
+      t.after(() => stopping.abort());
+      const failed = running.then((outcome) => Promise.reject(new Error(outcome.stderr)));
+      failed.catch(() => {});
+      const { url } = await Promise.race([printed.promise, failed]);
+      return {
+        url,
+        async stop() {
+          stopping.abort();
+          const { status, stderr } = await running;
+          assert.equal(status, 0, stderr);
+          return stderr;
+        },
+      };
+    },
+    async enroll(url) {
+      const [profile, bundle] = [join(parent, 'obu'), join(parent, 'bundle')];
+      const ee = (command: string, ...args: string[]) =>
+        run(['ee', command, '--profile', profile, ...args], { clock });
+      assert.equal((await ee('bootstrap', '--new')).status, 0);
+      const request = join(profile, 'SignedEeEnrollmentCertRequest.oer');
+      await done('enroll', '--request', request, '--out', bundle, '--ra-url', url);
+      const enrolled = await ee('bootstrap', '--bundle', bundle);
+      assert.equal(enrolled.status, 0, enrolled.stderr);
+      const { enrollment } = JSON.parse((await ee('status', '--json')).stdout);
+      return { id: enrollment.id, certificate: join(bundle, 'enrollment.oer'), ee };
+    },
+  };
+}
