@@ -18,7 +18,9 @@ interface Benchmark {
 const BENCHMARKS: Readonly<Record<string, () => Promise<Benchmark>>> = {
   codec: () => import('./codec.ts'),
   crypto: () => import('./crypto.ts'),
+  growth: () => import('./growth.ts'),
   pipeline: () => import('./pipeline.ts'),
+  remote: () => import('./remote.ts'),
 };
 
 const { values, positionals } = parseArgs({

@@ -1,4 +1,4 @@
-/** Runs the tests: all of them, those whose files are named, or with --faults the long kill test. */
+/** Runs the tests: all of them, those whose files are named, or with --faults the long kill tests. */
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,14 +8,25 @@ const args = process.argv.slice(2);
 const isFaults = args.includes('--faults');
 const named = args.filter((arg) => !arg.startsWith('--'));
 const files = isFaults
-  ? ['test/faults.test.ts']
+  ? ['test/faults.test.ts', 'test/chaos.test.ts']
   : named.length > 0
     ? named
     : globSync(['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root }).sort();
 
-const result = spawnSync(process.execPath, ['--test', '--test-timeout=600000', ...files], {
+/** What is set already stays: a shorter run, a seed. Four processes and a thousand devices want the machine for themselves. */
+const LONG_FORMS = {
+  CHRYSALIS_FAULT_ROUNDS: '50',
+  CHRYSALIS_CHAOS_DEVICES: '1000',
+  CHRYSALIS_CHAOS_KILLS: '100',
+  CHRYSALIS_CHAOS_PER_WEEK: '10',
+};
+const pace = isFaults
+  ? ['--test-timeout=1800000', '--test-concurrency=1']
+  : ['--test-timeout=600000'];
+
+const result = spawnSync(process.execPath, ['--test', ...pace, ...files], {
   cwd: root,
   stdio: 'inherit',
-  env: { ...process.env, ...(isFaults && { CHRYSALIS_FAULT_ROUNDS: '50' }) },
+  env: { ...(isFaults && LONG_FORMS), ...process.env },
 });
 process.exit(result.status ?? 1);

@@ -1,14 +1,15 @@
 /**
  * `kill -9` of the RA at random moments between request and batch. Whatever was acknowledged ends with its complete
- * batches, no cocoon key has two certificates in the PCA's log, and no temporary file stays.
+ * batches, no cocoon key has two certificates in the PCA's log, and no temporary file stays. `chaos.test.ts` does the same to
+ * the authorities as well.
  *
  * Rounds: CHRYSALIS_FAULT_ROUNDS (5; `npm run test:faults` sets 50). CHRYSALIS_FAULT_SEED repeats a run.
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { openPseudonymAuthority, readTestScms, type TestScms } from '@chrysalis/authorities';
 import { main } from '@chrysalis/cli';
@@ -25,6 +26,8 @@ import {
   trustOf,
 } from './support/device.ts';
 import { type Answer, send } from './support/https-client.ts';
+import { seededChance } from './support/seeded-chance.ts';
+import { temporaryFiles } from './support/temporary-files.ts';
 
 const ROUNDS = Number(process.env.CHRYSALIS_FAULT_ROUNDS ?? 5);
 const SEED = Number(process.env.CHRYSALIS_FAULT_SEED ?? 20261121);
@@ -209,24 +212,4 @@ async function expectNoKeyTwice(state: string, scms: TestScms, atLeast: number):
   await pca.close();
   assert(keys.length >= atLeast, `${keys.length} certificates, at least ${atLeast} promised`);
   assert.equal(new Set(keys).size, keys.length);
-}
-
-/** What a write that was interrupted may leave: anything under .incoming, and names that are not final. */
-async function temporaryFiles(state: string): Promise<string[]> {
-  const entries = await readdir(state, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => /\.incoming|\.tmp|~$|-journal$/.test(path) || basename(path).startsWith('.'));
-}
-
-/** Mulberry32: small, and the same on every machine. */
-function seededChance(seed: number): () => number {
-  let a = seed;
-  return () => {
-    a = (a + 0x6d2b79f5) | 0;
-    let t = Math.imul(a ^ (a >>> 15), 1 | a);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

@@ -1,7 +1,13 @@
 /** The files that a device fetches at each contact: local policy (E8) and local certificate chains (E9). */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { chainPartsOf, createPolicyGenerator, createTestScms } from '@chrysalis/authorities';
+import {
+  chainPartsOf,
+  createPolicyGenerator,
+  createTestScms,
+  hostnameOf,
+  renewedAuthority,
+} from '@chrysalis/authorities';
 import { systemRandom } from '@chrysalis/crypto';
 import { asCertificate, time32FromUnix } from '@chrysalis/ieee1609dot2';
 import {
@@ -136,6 +142,35 @@ describe('the chain file', () => {
     const adopted = adoptLocalChainFile(body, [asCertificate(scms.root.certificate)]);
     const expected = (['crlg', 'ica', 'ra', 'pca'] as const).map((name) => scms[name].certificate);
     assert.deepEqual(adopted.certs.map(idOf), expected.map(idOf));
+  });
+
+  it('has a former certificate of the PCA until that is over, though the PG does not know of it', async (t) => {
+    const fixture = await start(t);
+    const { scms, trust, raOptions } = fixture;
+    const before = (hours: number) => {
+      const validityPeriod = {
+        start: NOW - HOUR_SEC,
+        duration: { type: 'hours', value: hours },
+      } as const;
+      const { certificate } = renewedAuthority(scms.pca, scms.ica, {
+        validityPeriod,
+        random: systemRandom,
+      });
+      return trust.add(asCertificate(certificate));
+    };
+    // The second has ended as it is looked at.
+    const [former, over] = [before(2), before(1)];
+    await fixture.restart({ pca: { ...raOptions.pca, former: [former, over] } });
+    const pcas = async () => {
+      const { body } = await fixture.send(CHAIN);
+      const { certs } = adoptLocalChainFile(body, [asCertificate(scms.root.certificate)]);
+      const name = hostnameOf(scms.pca.certificate);
+      return certs.filter((certificate) => hostnameOf(certificate) === name).map(idOf);
+    };
+    assert.deepEqual(await pcas(), [idOf(scms.pca.certificate), idOf(former)]);
+    fixture.clock.set(NOW + HOUR_SEC);
+    await fixture.restart({ pca: { ...raOptions.pca, former: [former, over] } });
+    assert.deepEqual(await pcas(), [idOf(scms.pca.certificate)]);
   });
 
   it('is refused with 5068 when there never was one, and is there once the PG is', async (t) => {

@@ -50,7 +50,11 @@ describe('a misbehavior report', () => {
     const fixture = await start(t, { reports: { poolThreshold: 12 } });
     const texts = Array.from({ length: 12 }, (_, n) => `report ${n}`);
     const bodies = texts.map((text) => reportOf(fixture, text));
-    for (const body of bodies.slice(0, 11)) await post(fixture, body);
+    for (const body of bodies.slice(0, 11)) {
+      await post(fixture, body);
+      // Seconds apart: an order by arrival would show.
+      fixture.clock.advance(1);
+    }
     await quietly(fixture);
     assert.deepEqual(await read(fixture), []);
 

@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -40,6 +39,7 @@ import {
   securedBy,
   trustOf,
 } from './support/device.ts';
+import { freePort } from './support/free-port.ts';
 import { send } from './support/https-client.ts';
 
 const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
@@ -336,22 +336,6 @@ function start(argv: readonly string[]): Promise<Served> {
     void gone.then(() => reject(new Error(`expected it to start, saw: ${lines.join('\n')}`)));
   });
 }
-
-/** Below the range that systems give to outgoing connections, so that it is still free when it is listened on again. */
-async function freePort(): Promise<number> {
-  for (let port = 20_000 + (process.pid % 9000); ; port++) {
-    if (taken.has(port)) continue;
-    const server = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
-    });
-    if (!isFree) continue;
-    taken.add(port);
-    return port;
-  }
-}
-const taken = new Set<number>();
 
 async function editConfig(directory: string, edit: (text: string) => string): Promise<void> {
   const file = join(directory, 'chrysalis.toml');

@@ -19,6 +19,7 @@ import {
   MAX_CERTIFICATE_OCTETS,
   type MisbehaviorAuthority,
   type PolicyGenerator,
+  type RegistrationAuthorityPort,
 } from '@chrysalis/scms';
 
 /** A peer that does not finish its handshake is given up. */
@@ -73,6 +74,9 @@ export const servicesOf = {
       await port.submitReport(report);
       return new Uint8Array(0);
     },
+  }),
+  registrationAuthority: (port: RegistrationAuthorityPort): AuthorityServices => ({
+    answerMisbehaviorAuthority: (request) => port.answerMisbehaviorAuthority(request),
   }),
 } as const;
 

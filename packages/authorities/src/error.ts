@@ -6,6 +6,10 @@ export type AuthorityErrorCode =
   | 'malformed-key'
   /** A key file that group or others can read. */
   | 'insecure-key-file'
+  /** A key file is encrypted, and no passphrase was given. */
+  | 'encrypted-key'
+  /** A passphrase does not open a key file, or somebody changed the file. */
+  | 'wrong-passphrase'
   /** A certificate file holds something else than one certificate in COER. */
   | 'malformed-certificate'
   /** A private key does not belong to the certificate beside it. */

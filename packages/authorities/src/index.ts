@@ -27,15 +27,26 @@ export {
 } from './enrollment-authority.ts';
 export { AuthorityError, type AuthorityErrorCode } from './error.ts';
 export {
+  KeyCustody,
+  type KeyCustodyOptions,
+  type MasterKey,
+  PASSPHRASE_HINT,
+  PLAIN_KEYS,
+} from './key-custody.ts';
+export {
   expectEncryptionKey,
+  expectOwnersOnly,
   expectSigningKey,
   parsePrivateKey,
   parseSecret,
   readCertificateFile,
+  readKeyFile,
   readKeyOf,
   readPrivateKeyFile,
+  readPrivatePemFile,
   readSecretFile,
   writeCertificateFile,
+  writePrivatePemFile,
   writeSecretFile,
 } from './key-file.ts';
 export {
@@ -85,6 +96,22 @@ export {
   writeAuthority,
   writeTestScms,
 } from './scms-directory.ts';
+export {
+  DEFAULT_COST,
+  isMasterOf,
+  isSealed,
+  type KdfParameters,
+  type KeyScheme,
+  MAX_COST,
+  MIN_COST,
+  masterKey,
+  newKdf,
+  type PemKey,
+  parseScheme,
+  pemKeyOf,
+  schemeOf,
+  schemeText,
+} from './sealed-key.ts';
 export {
   type Authority,
   createTestScms,

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CoerError, decode } from '@chrysalis/coer';
@@ -12,10 +13,11 @@ import {
 } from '@chrysalis/ieee1609dot2';
 import { readFileIfPresent, writeFileDurably } from '@chrysalis/store';
 import { AuthorityError } from './error.ts';
+import { type KeyCustody, PLAIN_KEYS } from './key-custody.ts';
 
 /*
  * The files of a state directory: certificates in COER, keys as hex and a newline, or as raw octets, which is how
- * devices keep theirs. They can be those of any PKI, not only of one that `init` made.
+ * devices keep theirs, or either of it encrypted (sealed-key.ts). They can be those of any PKI, not only of one that `init` made.
  */
 
 /** Where the keys of a renewal lie until its certificate is there. */
@@ -25,6 +27,8 @@ const PRIVATE_KEY_OCTETS = 32;
 /** The mode bits that let anyone but the owner touch a file. */
 const GROUP_AND_OTHERS = 0o077;
 const PUBLIC_FILE_MODE = 0o644;
+/** The bits of a mode that tell what kind of file it is. */
+const { S_IFMT, S_IFDIR } = constants;
 
 /** @throws AuthorityError `missing-file`, `malformed-certificate`; StoreError */
 export async function readCertificateFile(path: string): Promise<HashedCertificate> {
@@ -49,9 +53,15 @@ export async function writeCertificateFile(
   await writeFileDurably(path, certificate.octets, PUBLIC_FILE_MODE);
 }
 
-/** @throws AuthorityError `missing-file`, `insecure-key-file`, `malformed-key`; StoreError */
-export async function readPrivateKeyFile(path: string): Promise<PrivateKey> {
-  return parsePrivateKey((await readSecretFile(path, PRIVATE_KEY_OCTETS)).reveal(), path);
+/**
+ * @param keys opens what is encrypted
+ * @throws AuthorityError `missing-file`, `insecure-key-file`, `malformed-key`, `encrypted-key`, `wrong-passphrase`; StoreError
+ */
+export async function readPrivateKeyFile(
+  path: string,
+  keys: KeyCustody = PLAIN_KEYS,
+): Promise<PrivateKey> {
+  return parsePrivateKey((await readSecretFile(path, PRIVATE_KEY_OCTETS, keys)).reveal(), path);
 }
 
 /**
@@ -66,11 +76,12 @@ export async function readKeyOf(
   path: string,
   expectOwn: typeof expectSigningKey,
   where: string = path,
+  keys: KeyCustody = PLAIN_KEYS,
 ): Promise<PrivateKey> {
   const next = join(dirname(path), NEXT_KEYS, basename(path));
   for (const file of [path, next]) {
     try {
-      const key = await readPrivateKeyFile(file);
+      const key = await readPrivateKeyFile(file, keys);
       expectOwn(certificate, key, where);
       return key;
     } catch (error) {
@@ -80,22 +91,53 @@ export async function readKeyOf(
     }
   }
   // A renewal may have come to its end meanwhile.
-  const key = await readPrivateKeyFile(path);
+  const key = await readPrivateKeyFile(path, keys);
   expectOwn(certificate, key, where);
   return key;
 }
 
 /** A key of `octets` octets. @throws as {@link readPrivateKeyFile} */
-export async function readSecretFile(path: string, octets: number): Promise<Secret> {
-  const content = await readFile(path, 'a key');
-  await refuseReadableByOthers(path);
-  return parseSecret(content, octets, path);
+export async function readSecretFile(
+  path: string,
+  octets: number,
+  keys: KeyCustody = PLAIN_KEYS,
+): Promise<Secret> {
+  return parseSecret(await keys.open(await readKeyFile(path), path), octets, path);
 }
 
-/** Replaces the file durably, for the owner's eyes only. */
-export async function writeSecretFile(path: string, secret: Secret): Promise<void> {
+/** Replaces the file durably, for the owner's eyes only, encrypted where `keys` encrypts. */
+export async function writeSecretFile(
+  path: string,
+  secret: Secret,
+  keys: KeyCustody = PLAIN_KEYS,
+): Promise<void> {
   const hex = Buffer.from(secret.reveal()).toString('hex');
-  await writeFileDurably(path, new TextEncoder().encode(`${hex}\n`));
+  const content = new TextEncoder().encode(`${hex}\n`);
+  await writeFileDurably(path, await keys.seal(content, path));
+}
+
+/** A PEM file with a private key, which comes out in the clear. @throws as {@link readPrivateKeyFile} */
+export async function readPrivatePemFile(
+  path: string,
+  keys: KeyCustody = PLAIN_KEYS,
+): Promise<string> {
+  return keys.openPem(Buffer.from(await readKeyFile(path)).toString('utf8'), path);
+}
+
+/** The counterpart of {@link writeSecretFile}. */
+export async function writePrivatePemFile(
+  path: string,
+  pem: string,
+  keys: KeyCustody = PLAIN_KEYS,
+): Promise<void> {
+  await writeFileDurably(path, new TextEncoder().encode(await keys.sealPem(pem, path)));
+}
+
+/** A key file as it lies there. @throws AuthorityError `missing-file`, `insecure-key-file`; StoreError */
+export async function readKeyFile(path: string): Promise<Uint8Array> {
+  const content = await readFile(path, 'a key');
+  await expectOwnersOnly(path);
+  return content;
 }
 
 /** @throws AuthorityError `malformed-key` */
@@ -173,14 +215,28 @@ async function readFile(path: string, what: string): Promise<Uint8Array> {
   throw new AuthorityError('missing-file', `expected ${what} in ${path}, saw no file`);
 }
 
-/** A key that others can read is no secret: better not to start than to run with one. */
-async function refuseReadableByOthers(path: string): Promise<void> {
-  const { mode } = await stat(path);
-  if ((mode & GROUP_AND_OTHERS) === 0) return;
-  const seen = (mode & 0o777).toString(8).padStart(3, '0');
+/**
+ * A secret that others can read is none: better not to start than to run with one. The owner has to be whoever runs this, or
+ * root, who can read everything anyway.
+ *
+ * @throws AuthorityError `insecure-key-file`
+ */
+export async function expectOwnersOnly(path: string, what = 'a key file'): Promise<void> {
+  const { mode, uid } = await stat(path);
+  const isDirectory = (mode & S_IFMT) === S_IFDIR;
+  if ((mode & GROUP_AND_OTHERS) !== 0) {
+    const seen = (mode & 0o777).toString(8).padStart(3, '0');
+    throw new AuthorityError(
+      'insecure-key-file',
+      `${path}: expected ${what} that only its owner can read, saw mode ${seen}`,
+      { hint: `chmod ${isDirectory ? '700' : '600'} ${path}` },
+    );
+  }
+  const self = process.geteuid?.();
+  if (self === undefined || uid === self || uid === 0) return;
   throw new AuthorityError(
     'insecure-key-file',
-    `${path}: expected a key file that only its owner can read, saw mode ${seen}`,
-    { hint: `chmod 600 ${path}` },
+    `${path}: expected ${what} of user ${self}, who runs this, saw that of user ${uid}`,
+    { hint: `run this as its owner, or chown ${self} ${path}` },
   );
 }

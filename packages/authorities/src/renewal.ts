@@ -11,6 +11,7 @@ import {
 } from '@chrysalis/ieee1609dot2';
 import { createDirectoryDurably, readFileIfPresent, syncDirectory } from '@chrysalis/store';
 import { AuthorityError } from './error.ts';
+import { type KeyCustody, PLAIN_KEYS } from './key-custody.ts';
 import {
   expectEncryptionKey,
   expectSigningKey,
@@ -70,15 +71,19 @@ export function renewedAuthority(
  *
  * @throws StoreError; AuthorityError
  */
-export async function replaceAuthority(path: string, renewed: Authority): Promise<void> {
+export async function replaceAuthority(
+  path: string,
+  renewed: Authority,
+  keys: KeyCustody = PLAIN_KEYS,
+): Promise<void> {
   const next = join(path, NEXT_KEYS);
   await createDirectoryDurably(next);
-  await writeSecretFile(join(next, 'signing.key'), renewed.signingKey.scalar());
+  await writeSecretFile(join(next, 'signing.key'), renewed.signingKey.scalar(), keys);
   if (renewed.encryptionKey) {
-    await writeSecretFile(join(next, 'encryption.key'), renewed.encryptionKey.scalar());
+    await writeSecretFile(join(next, 'encryption.key'), renewed.encryptionKey.scalar(), keys);
   }
   await writeCertificateFile(join(path, 'certificate.oer'), renewed.certificate);
-  await settleRenewal(path);
+  await settleRenewal(path, keys);
 }
 
 /**
@@ -88,7 +93,7 @@ export async function replaceAuthority(path: string, renewed: Authority): Promis
  * @returns whether the certificate had been replaced
  * @throws StoreError; AuthorityError
  */
-export async function settleRenewal(path: string): Promise<boolean> {
+export async function settleRenewal(path: string, keys: KeyCustody = PLAIN_KEYS): Promise<boolean> {
   const next = join(path, NEXT_KEYS);
   if (!(await namesIn(path)).includes(NEXT_KEYS)) return false;
   const certificate = await readCertificateFile(join(path, 'certificate.oer'));
@@ -96,14 +101,14 @@ export async function settleRenewal(path: string): Promise<boolean> {
   for (const [name, expectOwn] of Object.entries(KEYS)) {
     const file = join(next, name);
     if ((await readFileIfPresent(file)) === undefined) continue;
-    const key = await readPrivateKeyFile(file);
+    const key = await readPrivateKeyFile(file, keys);
     try {
       expectOwn(certificate, key, file);
     } catch (error) {
       if (error instanceof AuthorityError && error.code === 'key-mismatch') continue;
       throw error;
     }
-    await writeSecretFile(join(path, name), key.scalar());
+    await writeSecretFile(join(path, name), key.scalar(), keys);
     isReplaced = true;
   }
   await rm(next, { recursive: true });
@@ -120,11 +125,12 @@ export async function settleRenewal(path: string): Promise<boolean> {
 export async function keepFormerCertificate(
   path: string,
   { certificate, encryptionKey }: Pick<Authority, 'certificate' | 'encryptionKey'>,
+  keys: KeyCustody = PLAIN_KEYS,
 ): Promise<string> {
   const directory = join(path, FORMER);
   await createDirectoryDurably(directory);
   const name = join(directory, Buffer.from(certificate.id).toString('hex'));
-  if (encryptionKey) await writeSecretFile(`${name}.key`, encryptionKey.scalar());
+  if (encryptionKey) await writeSecretFile(`${name}.key`, encryptionKey.scalar(), keys);
   await writeCertificateFile(`${name}.oer`, certificate);
   return `${name}.oer`;
 }
@@ -139,12 +145,15 @@ export async function readFormerCertificates(path: string): Promise<readonly Has
 }
 
 /** Those of them whose encryption keys were kept. @throws AuthorityError; StoreError */
-export async function readFormerRecipients(path: string): Promise<readonly Recipient[]> {
+export async function readFormerRecipients(
+  path: string,
+  keys: KeyCustody = PLAIN_KEYS,
+): Promise<readonly Recipient[]> {
   const recipients: Recipient[] = [];
   for (const { certificate, name } of await readFormer(path)) {
     const file = `${name}.key`;
     if ((await readFileIfPresent(file)) === undefined) continue;
-    const encryptionKey = await readPrivateKeyFile(file);
+    const encryptionKey = await readPrivateKeyFile(file, keys);
     expectEncryptionKey(certificate, encryptionKey, file);
     recipients.push({ certificate, encryptionKey });
   }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Secret } from '@chrysalis/crypto';
 import { scmsSspOf } from '@chrysalis/scms';
 import { AuthorityError } from './error.ts';
+import { type KeyCustody, PLAIN_KEYS } from './key-custody.ts';
 import {
   expectEncryptionKey,
   expectSigningKey,
@@ -106,7 +107,8 @@ export async function writeAuthority(path: string, authority: Authority): Promis
 /** Reads one authority; its keys have to belong to its certificate. @throws AuthorityError; StoreError */
 export async function readAuthority(
   path: string,
-  keys: 'signing only' | 'with encryption' = 'signing only',
+  which: 'signing only' | 'with encryption' = 'signing only',
+  keys: KeyCustody = PLAIN_KEYS,
 ): Promise<Authority> {
   const certificate = await readCertificateFile(join(path, 'certificate.oer'));
   const signingKey = await readKeyOf(
@@ -114,10 +116,11 @@ export async function readAuthority(
     join(path, 'signing.key'),
     expectSigningKey,
     path,
+    keys,
   );
-  if (keys === 'signing only') return { certificate, signingKey };
+  if (which === 'signing only') return { certificate, signingKey };
   const file = join(path, 'encryption.key');
-  const encryptionKey = await readKeyOf(certificate, file, expectEncryptionKey, path);
+  const encryptionKey = await readKeyOf(certificate, file, expectEncryptionKey, path, keys);
   return { certificate, signingKey, encryptionKey };
 }
 
@@ -125,13 +128,14 @@ export async function readAuthority(
 export async function readLinkageAuthority(
   directory: string,
   name: 'la1' | 'la2',
+  keys: KeyCustody = PLAIN_KEYS,
 ): Promise<StoredLinkageAuthority> {
   const path = authorityDirectory(directory, name);
-  const la = await readAuthority(path);
+  const la = await readAuthority(path, 'signing only', keys);
   return {
     la,
-    ...(await readLinkageKey(directory, name)),
-    chainKey: await readSecretFile(join(path, 'chain.key'), AES_KEY_OCTETS),
+    ...(await readLinkageKey(directory, name, keys)),
+    chainKey: await readSecretFile(join(path, 'chain.key'), AES_KEY_OCTETS, keys),
   };
 }
 
@@ -139,6 +143,7 @@ export async function readLinkageAuthority(
 export async function readLinkageKey(
   directory: string,
   name: 'la1' | 'la2',
+  keys: KeyCustody = PLAIN_KEYS,
 ): Promise<Pick<StoredLinkageAuthority, 'laId' | 'sharedKey'>> {
   const path = authorityDirectory(directory, name);
   const ssp = scmsSspOf(await readCertificateFile(join(path, 'certificate.oer')));
@@ -150,7 +155,7 @@ export async function readLinkageKey(
   }
   return {
     laId: laIdOctets(ssp.value.laId),
-    sharedKey: await readSecretFile(join(path, 'shared.key'), AES_KEY_OCTETS),
+    sharedKey: await readSecretFile(join(path, 'shared.key'), AES_KEY_OCTETS, keys),
   };
 }
 

@@ -4,9 +4,10 @@ import { join, resolve } from 'node:path';
 import * as z from 'zod';
 import { type CamelKeys, camelKeys, hostname, parseWith, path } from './config.ts';
 import { CliError } from './context.ts';
+import { AUTHORITY_CONFIG_FILE } from './state-directory.ts';
 
-/** Written last by `authority export`. */
-export const AUTHORITY_CONFIG_FILE = 'authority.toml';
+export { AUTHORITY_CONFIG_FILE };
+
 /** Written first by `authority export` and removed last: a directory that has it is not to be run yet. */
 export const EXPORT_MARKER = '.chrysalis-export';
 

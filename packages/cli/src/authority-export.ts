@@ -1,5 +1,5 @@
 /** `chrysalis authority export`: an authority leaves a test SCMS for a state directory of its own. */
-import { copyFile, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -7,9 +7,11 @@ import {
   authorityDirectory,
   issueX509ClientCertificate,
   issueX509ServerCertificate,
+  type KeyCustody,
   LIFETIME,
+  settleRenewal,
+  writePrivatePemFile,
   type X509EndEntityOptions,
-  type X509Identity,
 } from '@chrysalis/authorities';
 import { durationSeconds } from '@chrysalis/ieee1609dot2';
 import { timeOf } from '@chrysalis/scms';
@@ -27,8 +29,9 @@ import { type ChrysalisConfig, loadConfig } from './config.ts';
 import { withRemoteAuthority } from './config-edit.ts';
 import { type CliContext, CliError } from './context.ts';
 import { iPeriodOfDevices } from './i-period.ts';
-import { readOwnFile } from './own-file.ts';
-import { CONFIG_FILE, STATE_FILES } from './state-directory.ts';
+import { readX509Root } from './ocsp-source.ts';
+import { openRaCustody } from './open-custody.ts';
+import { CONFIG_FILE, KEY_SCHEME_FILE, STATE_FILES } from './state-directory.ts';
 
 export interface AuthorityExportOptions {
   readonly dir: string;
@@ -48,6 +51,8 @@ interface Export {
   readonly config: ChrysalisConfig;
   readonly to: string;
   readonly options: AuthorityExportOptions;
+  /** Of the RA; keys open at the same place below the new directory. */
+  readonly keys: KeyCustody;
 }
 
 const PRIVATE_DIRECTORY_MODE = 0o700;
@@ -92,8 +97,11 @@ export async function exportAuthority(
   const directory = resolve(options.dir);
   const to = resolve(options.to);
   const config = await loadConfig(directory);
-  const doing: Export = { context, name, directory, config, to, options };
+  const keys = await openRaCustody(config, directory, context);
+  const doing: Export = { context, name, directory, config, to, options, keys };
   if (config[name].mode === 'in-process') {
+    // A renewal that was cut off leaves the keys that count in another place.
+    await settleRenewal(authorityDirectory(directory, name));
     await claim(to);
     await writeAuthority(doing);
     await turnConfiguration(doing);
@@ -114,8 +122,9 @@ async function claim(to: string): Promise<void> {
       hint: 'choose another with --to',
     });
   }
+  await chmod(to, PRIVATE_DIRECTORY_MODE);
   await writeFileDurably(join(to, EXPORT_MARKER), new Uint8Array(0));
-  for (const entry of [AUTHORITY_CONFIG_FILE, ...ENTRIES]) {
+  for (const entry of [AUTHORITY_CONFIG_FILE, KEY_SCHEME_FILE, ...ENTRIES]) {
     await rm(join(to, entry), { recursive: true, force: true });
   }
 }
@@ -135,6 +144,7 @@ async function writeAuthority(doing: Export): Promise<void> {
   const own = join('authorities', name);
   await copy(config[name].certificate, join(own, 'certificate.oer'), PUBLIC_FILE_MODE);
   for (const key of OWN_KEYS[name]) await copy(join(own, key), join(own, key));
+  if (doing.keys.encrypts) await copy(KEY_SCHEME_FILE, KEY_SCHEME_FILE);
   // A PCA has the keys of both LAs, an LA its own.
   for (const la of name === 'pca' ? LAS : [name]) {
     const path = join('authorities', la);
@@ -185,11 +195,8 @@ async function configOf(
 }
 
 /** The server certificate of the authority, and the RA's client certificate unless it has one. */
-async function writeTls({ context, name, directory, config, to }: Export): Promise<void> {
-  const root: X509Identity = {
-    certificatePem: await readFile(join(directory, STATE_FILES.x509Root), 'utf8'),
-    privateKeyPem: await readOwnFile(join(directory, STATE_FILES.x509RootKey)),
-  };
+async function writeTls({ context, name, directory, config, to, keys }: Export): Promise<void> {
+  const root = await readX509Root(directory, keys);
   const start = context.clock.now() - BEGIN_EARLIER_MS;
   const named = (host: string): X509EndEntityOptions => ({
     commonName: host.slice(0, 64),
@@ -199,13 +206,15 @@ async function writeTls({ context, name, directory, config, to }: Export): Promi
   });
   const server = await issueX509ServerCertificate(root, named(config[name].hostname));
   await writeFileIn(to, FILES.tlsCertificate, server.certificatePem, PUBLIC_FILE_MODE);
-  await writeFileIn(to, FILES.tlsKey, server.privateKeyPem);
+  // A path is resolved against the directory of the custody: the same below both is the same purpose.
+  const tlsKey = await keys.sealPem(server.privateKeyPem, join(directory, FILES.tlsKey));
+  await writeFileIn(to, FILES.tlsKey, tlsKey);
   const keyFile = join(directory, CLIENT_FILES.key);
   const certificateFile = join(directory, CLIENT_FILES.certificate);
   // The certificate is written last: where it is, its key is.
   if ((await readFileIfPresent(certificateFile)) !== undefined) return;
   const client = await issueX509ClientCertificate(root, named(config.ra.host));
-  await writeFileDurably(keyFile, utf8(client.privateKeyPem));
+  await writePrivatePemFile(keyFile, client.privateKeyPem, keys);
   await writeFileDurably(certificateFile, utf8(client.certificatePem), PUBLIC_FILE_MODE);
 }
 

@@ -5,6 +5,7 @@ import {
   type Authority,
   authorityDirectory,
   hostnameOf,
+  type KeyCustody,
   keepFormerCertificate,
   readAuthority,
   readCertificateFile,
@@ -31,6 +32,7 @@ import { type ChrysalisConfig, loadConfig } from './config.ts';
 import { type CertificateList, withCertificate } from './config-edit.ts';
 import { type CliContext, CliError } from './context.ts';
 import { iPeriodOfDevices } from './i-period.ts';
+import { openRaCustody } from './open-custody.ts';
 import { CONFIG_FILE } from './state-directory.ts';
 
 /**
@@ -69,6 +71,7 @@ interface Renewal {
   /** Of the authority. */
   readonly path: string;
   readonly now: Time32;
+  readonly keys: KeyCustody;
 }
 
 /** What came of it. */
@@ -112,9 +115,10 @@ async function renewAuthority(
   const directory = resolve(options.dir);
   const config = await loadConfig(directory);
   const path = authorityDirectory(directory, name);
-  const renewal = { name, directory, config, path, now: timeOf(context.clock) };
+  const keys = await openRaCustody(config, directory, context);
+  const renewal = { name, directory, config, path, now: timeOf(context.clock), keys };
   expectInDirectory(renewal);
-  const renewed = (await settleRenewal(path))
+  const renewed = (await settleRenewal(path, keys))
     ? { certificate: await readCertificateFile(join(path, 'certificate.oer')) }
     : await renew(renewal, context, options);
   report(context, options, name, renewed);
@@ -125,12 +129,20 @@ async function renew(
   { random }: CliContext,
   { years: lifetime }: RenewOptions,
 ): Promise<Renewed> {
-  const { path, name, directory } = renewal;
+  const { path, name, directory, keys } = renewal;
   const hasEncryption = name === 'pca' || name === 'eca' || name === 'ma' || name === 'ra';
-  const present = await readAuthority(path, hasEncryption ? 'with encryption' : 'signing only');
+  const present = await readAuthority(
+    path,
+    hasEncryption ? 'with encryption' : 'signing only',
+    keys,
+  );
   const { certificate } = present;
   const issuerName = BY_ROOT.includes(name) ? 'root' : 'ica';
-  const issuer = await readAuthority(authorityDirectory(directory, issuerName));
+  const issuer = await readAuthority(
+    authorityDirectory(directory, issuerName),
+    'signing only',
+    keys,
+  );
   const validityPeriod = {
     start: await startOf(certificate, renewal),
     duration: durationOf(certificate, lifetime),
@@ -141,9 +153,10 @@ async function renew(
   const file = await keepFormerCertificate(
     path,
     RECIPIENTS.includes(name) ? present : { certificate },
+    keys,
   );
   await nameInConfig(file, renewal);
-  await replaceAuthority(path, next);
+  await replaceAuthority(path, next, keys);
   return { certificate: next.certificate, former: { certificate, file } };
 }
 

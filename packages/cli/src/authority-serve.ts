@@ -5,10 +5,12 @@ import {
   type AuthorityServices,
   authorityDirectory,
   createLinkageAuthority,
+  type KeyCustody,
   openPseudonymAuthority,
   readAuthority,
   readCertificateFile,
   readLinkageAuthority,
+  readPrivatePemFile,
   servicesOf,
   startAuthorityServer,
 } from '@chrysalis/authorities';
@@ -23,8 +25,9 @@ import {
 } from './authority-config.ts';
 import { type CliContext, CliError } from './context.ts';
 import { createLog, type LogLevel } from './log.ts';
-import { readOwnFile } from './own-file.ts';
+import { openCustody, warnOfPlainKeys } from './open-custody.ts';
 import { linkageKeys } from './peers.ts';
+import { placesOfAuthority } from './private-files.ts';
 import { aborted } from './serve.ts';
 import { loadTrust, trustConfigured } from './trust.ts';
 
@@ -42,6 +45,7 @@ interface Surroundings {
   readonly config: AuthorityConfig;
   readonly trust: TrustStore;
   readonly log: Log;
+  readonly keys: KeyCustody;
   readonly resources: AsyncDisposableStack;
 }
 
@@ -57,10 +61,13 @@ export async function serveAuthority(
   const { authority, clients } = config;
   const log = createLog(context.stderr, options.logLevel);
   await using resources = new AsyncDisposableStack();
+  const places = placesOfAuthority(config, directory);
+  const keys = await openCustody(places, context);
+  await warnOfPlainKeys(keys, places, log);
   const trust = await loadTrust(config.trust);
   trustConfigured(trust, await readCertificateFile(config.trust.ra), log);
   const open = name === 'pca' ? openPca : openLa;
-  const services = await open({ context, directory, config, trust, log, resources });
+  const services = await open({ context, directory, config, trust, log, keys, resources });
   const server = await startAuthorityServer({
     services,
     listen: {
@@ -69,7 +76,7 @@ export async function serveAuthority(
     },
     tls: {
       certificatePem: await readFile(authority.tlsCert, 'utf8'),
-      privateKeyPem: await readOwnFile(authority.tlsKey),
+      privateKeyPem: await readPrivatePemFile(authority.tlsKey, keys),
       clientCaPem: await readFile(clients.x509Root, 'utf8'),
     },
     clientNames: clients.names,
@@ -103,12 +110,12 @@ async function expectServable(
 }
 
 async function openPca(surroundings: Surroundings): Promise<AuthorityServices> {
-  const { context, directory, config, trust, log, resources } = surroundings;
+  const { context, directory, config, trust, log, keys, resources } = surroundings;
   const path = authorityDirectory(directory, 'pca');
   const pca = await openPseudonymAuthority({
-    pca: await readAuthority(path, 'with encryption'),
+    pca: await readAuthority(path, 'with encryption', keys),
     trust,
-    laKeys: await linkageKeys(directory, config.hostnames.la1, config.hostnames.la2),
+    laKeys: await linkageKeys(directory, config.hostnames.la1, config.hostnames.la2, keys),
     clock: context.clock,
     random: context.random,
     iPeriods: new IPeriodClock(config.iperiod.epoch, config.iperiod.lengthSec),
@@ -122,11 +129,11 @@ async function openPca(surroundings: Surroundings): Promise<AuthorityServices> {
 }
 
 async function openLa(surroundings: Surroundings): Promise<AuthorityServices> {
-  const { context, directory, config, trust } = surroundings;
+  const { context, directory, config, trust, keys } = surroundings;
   const { name } = config.authority;
   if (name === 'pca') throw new TypeError('expected an LA');
   const la = createLinkageAuthority({
-    ...(await readLinkageAuthority(directory, name)),
+    ...(await readLinkageAuthority(directory, name, keys)),
     trust,
     clock: context.clock,
     random: context.random,

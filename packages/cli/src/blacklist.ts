@@ -4,6 +4,7 @@ import { Blacklist, type BlacklistEntry, enrollmentsOf, type RaSchema } from '@c
 import { CRL_SERIES, formatHex, timeOf } from '@chrysalis/scms';
 import type { Database } from '@chrysalis/store';
 import type { Command } from 'commander';
+import { openOperatorAudit } from './audit-parts.ts';
 import { loadConfig } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
 import { readCertificate, reason } from './crl.ts';
@@ -77,19 +78,23 @@ async function add(
   hash: string | undefined,
   options: BlacklistOptions,
 ): Promise<void> {
-  await withBlacklist(options, async (blacklist, database) => {
-    const enrollmentHash = await enrollmentNamed(hash, options, database);
-    const now = timeOf(context.clock);
-    const isNew = await blacklist.add(enrollmentHash, options.reason, now);
-    const entry = (await blacklist.find(enrollmentHash)) ?? {
-      enrollmentHash,
-      reason: options.reason,
-      addedAt: now,
-    };
-    write(context, options, { ...jsonOf(entry), isNew }, [
-      `${isNew ? 'blacklisted' : 'blacklisted before'}: ${lineOf(entry)}`,
-    ]);
-  });
+  await withBlacklist(
+    options,
+    async (blacklist, database) => {
+      const enrollmentHash = await enrollmentNamed(hash, options, database);
+      const now = timeOf(context.clock);
+      const isNew = await blacklist.add(enrollmentHash, options.reason, now);
+      const entry = (await blacklist.find(enrollmentHash)) ?? {
+        enrollmentHash,
+        reason: options.reason,
+        addedAt: now,
+      };
+      write(context, options, { ...jsonOf(entry), isNew }, [
+        `${isNew ? 'blacklisted' : 'blacklisted before'}: ${lineOf(entry)}`,
+      ]);
+    },
+    context,
+  );
 }
 
 async function remove(
@@ -97,15 +102,19 @@ async function remove(
   hash: string | undefined,
   options: BlacklistOptions,
 ): Promise<void> {
-  await withBlacklist(options, async (blacklist, database) => {
-    const enrollmentHash = await enrollmentNamed(hash, options, database);
-    const id = formatHex(enrollmentHash.subarray(-8));
-    if (!(await blacklist.remove(enrollmentHash))) {
-      throw new CliError(`expected an enrollment certificate that is blacklisted, saw ${id}`);
-    }
-    const removed = { enrollment: id, sha256: formatHex(enrollmentHash) };
-    write(context, options, removed, [`off the blacklist: ${id}`]);
-  });
+  await withBlacklist(
+    options,
+    async (blacklist, database) => {
+      const enrollmentHash = await enrollmentNamed(hash, options, database);
+      const id = formatHex(enrollmentHash.subarray(-8));
+      if (!(await blacklist.remove(enrollmentHash))) {
+        throw new CliError(`expected an enrollment certificate that is blacklisted, saw ${id}`);
+      }
+      const removed = { enrollment: id, sha256: formatHex(enrollmentHash) };
+      write(context, options, removed, [`off the blacklist: ${id}`]);
+    },
+    context,
+  );
 }
 
 async function list(context: CliContext, options: BlacklistOptions): Promise<void> {
@@ -116,13 +125,17 @@ async function list(context: CliContext, options: BlacklistOptions): Promise<voi
   });
 }
 
+/** @param changes of a command that changes something: it is written down in the audit log */
 async function withBlacklist(
   { dir }: BlacklistOptions,
   work: (blacklist: Blacklist, database: Database<RaSchema>) => Promise<void>,
+  changes?: CliContext,
 ): Promise<void> {
   await using resources = new AsyncDisposableStack();
-  const database = await openRaDatabase(await loadConfig(dir), resources);
-  await work(new Blacklist(database), database);
+  const config = await loadConfig(dir);
+  const database = await openRaDatabase(config, resources);
+  const audit = changes && (await openOperatorAudit(config, changes, resources));
+  await work(new Blacklist(database, audit), database);
 }
 
 /** The certificate that is meant, as SHA-256. @throws CliError */

@@ -47,6 +47,9 @@ client-signature-ttl-sec = 5
 # provisioning-ttl-sec = 5
 # "production": every error is status 500 and says nothing. "qa": codes and reasons in headers, for testing devices.
 error-detail = "production"
+# Refusals leave at the next multiple of so many milliseconds after their request arrived, so that the time until then
+# tells nobody which check failed. 0: at once.
+refusal-tick-ms = 100
 # The release of ee-ra.asn that devices speak: "1.2.2", "1.2.4", or "auto" to take both.
 dialect = "auto"
 
@@ -114,6 +117,35 @@ mode = "in-process"
 provisioning-failures-per-hour = 5
 # Many, for a device looks for the next file until there is none.
 download-failures-per-hour = 600
+# From here on, of all devices together, never by address. Connections that are open, and TLS handshakes that are not
+# over: beyond, the one is closed that has waited longest for its peer. Each connection is a file descriptor.
+connections = 5000
+handshakes = 500
+# Requests whose answers are being made: provisioning requests and reports, downloads, and what anybody may ask for
+# (policy, certificate chains, RA certificate, CRL). Beyond they are refused. 0: no limit.
+provisioning-under-way = 256
+downloads-under-way = 1024
+anonymous-under-way = 256
+# When the RA is later than so many milliseconds on average, provisioning requests and reports are refused, and from the
+# second on everything is. 0: never.
+shed-provisioning-ms = 250
+shed-downloads-ms = 1000
+
+# For operators, by plain HTTP on 127.0.0.1 only: /healthz, /readyz, /metrics for Prometheus. Without this section there
+# is no such port.
+[ops]
+# 0 takes one that is free, and so does port 0 of the RA.
+port = 8895
+
+[audit]
+# What an auditor asks for later: who was registered, given certificates, refused and blacklisted, and when. No address,
+# and nothing that links certificates. \`chrysalis audit verify\` tells whether it is as it was written.
+enabled = true
+directory = "ra/audit"
+# A file that is as large is followed by another, and so is one of another day (UTC).
+max-file-mb = 64
+# Files are removed when their last line is so old. 0: never.
+keep-days = 365
 
 [certificates]
 # What stands here comes before the policy of the PG; what is missing follows it, also when it changes. The PG's

@@ -1,6 +1,7 @@
 /** chrysalis.toml: the one schema, and how it is read. `init` writes the file with a comment for each key. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { isPkcs11Uri } from '@chrysalis/ra';
 import { I_PERIOD_EPOCH } from '@chrysalis/scms';
 import { parse, TomlError } from 'smol-toml';
 import * as z from 'zod';
@@ -20,6 +21,8 @@ const origin = z
     (text) => new URL(text).href === `${new URL(text).origin}/`,
     'expected https://HOST:PORT',
   );
+/** A private key: a file, or a key in a PKCS #11 token (RFC 7512), which stays as it is. */
+const privateKey = path;
 const inProcessPeer = z.strictObject({
   mode: z.literal('in-process'),
   certificate: path,
@@ -52,13 +55,15 @@ const Schema = z.strictObject({
     'tls-cert': path,
     'tls-key': path,
     certificate: path,
-    'signing-key': path,
-    'encryption-key': path,
+    'signing-key': privateKey,
+    'encryption-key': privateKey,
     // SCMS-1203; 5 seconds by the wiki's page on .info files. More than an hour protects from nothing.
     'client-signature-ttl-sec': z.int().min(1).max(3600).default(5),
     // The same for provisioning requests, when it is to differ (Q14).
     'provisioning-ttl-sec': z.int().min(1).max(3600).optional(),
     'error-detail': z.enum(['production', 'qa']).default('production'),
+    // 0: refusals leave at once, and their timing tells why. Devices give up after some ten seconds.
+    'refusal-tick-ms': z.int().min(0).max(5000).default(100),
     dialect: z.enum(['1.2.2', '1.2.4', 'auto']).default('auto'),
   }),
   trust: z.strictObject({
@@ -102,11 +107,33 @@ const Schema = z.strictObject({
       }),
     ])
     .optional(),
-  // Failures of an enrollment certificate in an hour at one service, then 5071 (Q15). 0: no limit.
   limits: z
     .strictObject({
+      // Failures of an enrollment certificate in an hour at one service, then 5071 (Q15). 0: no limit.
       'provisioning-failures-per-hour': z.int().min(0).max(100_000).default(5),
       'download-failures-per-hour': z.int().min(0).max(100_000).default(600),
+      // Of all devices together. Descriptors of the process bound the first.
+      connections: z.int().min(1).max(1_000_000).default(5000),
+      handshakes: z.int().min(1).max(1_000_000).default(500),
+      // 0: no limit.
+      'provisioning-under-way': z.int().min(0).max(100_000).default(256),
+      'downloads-under-way': z.int().min(0).max(100_000).default(1024),
+      'anonymous-under-way': z.int().min(0).max(100_000).default(256),
+      // Delay of the event loop. 0: never.
+      'shed-provisioning-ms': z.int().min(0).max(60_000).default(250),
+      'shed-downloads-ms': z.int().min(0).max(60_000).default(1000),
+    })
+    .prefault({}),
+  // What operators and their machines ask, on the loopback interface: off when missing.
+  ops: z.strictObject({ port: z.int().min(0).max(65_535).default(8895) }).optional(),
+  // What auditors read: docs/reference/audit-log.md.
+  audit: z
+    .strictObject({
+      enabled: z.boolean().default(true),
+      directory: path.default('ra/audit'),
+      'max-file-mb': z.int().min(1).max(1024).default(64),
+      // 0: for ever.
+      'keep-days': z.int().min(0).max(36_500).default(365),
     })
     .prefault({}),
   certificates: z.strictObject({
@@ -278,7 +305,8 @@ export function camelKeys<T>(value: T): CamelKeys<T> {
 
 function absolutePaths(config: ChrysalisConfig, directory: string): ChrysalisConfig {
   const at = (file: string) => resolve(directory, file);
-  const { ra, trust, pca, la1, la2, store, objects } = config;
+  const keyAt = (key: string) => (isPkcs11Uri(key) ? key : at(key));
+  const { ra, trust, pca, la1, la2, audit, store, objects } = config;
   return {
     ...config,
     ra: {
@@ -286,8 +314,8 @@ function absolutePaths(config: ChrysalisConfig, directory: string): ChrysalisCon
       tlsCert: at(ra.tlsCert),
       tlsKey: at(ra.tlsKey),
       certificate: at(ra.certificate),
-      signingKey: at(ra.signingKey),
-      encryptionKey: at(ra.encryptionKey),
+      signingKey: keyAt(ra.signingKey),
+      encryptionKey: keyAt(ra.encryptionKey),
     },
     trust: {
       roots: trust.roots.map(at),
@@ -298,6 +326,7 @@ function absolutePaths(config: ChrysalisConfig, directory: string): ChrysalisCon
     pca: { ...absolutePeer(pca, at), former: pca.former.map(at) },
     la1: absolutePeer(la1, at),
     la2: absolutePeer(la2, at),
+    audit: { ...audit, directory: at(audit.directory) },
     store: { url: absoluteUrl(store.url, 'sqlite:', at) },
     objects: { url: absoluteUrl(objects.url, 'file:', at) },
   };

@@ -9,6 +9,8 @@ export interface CliContext {
   readonly stderr: TextOutput;
   /** Octets of standard input, for commands that accept `-`. */
   readonly stdin: AsyncIterable<Uint8Array>;
+  /** Asks a person at a terminal, which shows nothing of the answer; missing when there is none. Rejects on Ctrl-C. */
+  readonly askSecret?: (prompt: string) => Promise<string>;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   /**

@@ -8,6 +8,7 @@ import {
   type AuthorityName,
   authorityDirectory,
   type CrlLog,
+  type KeyCustody,
   linkageSeedOf,
   openPseudonymLog,
   type Revocation,
@@ -28,7 +29,13 @@ import {
   type Time32,
   TrustStore,
 } from '@chrysalis/ieee1609dot2';
-import { Blacklist, linkageChainsOf, type RaSchema, type RequestOrigin } from '@chrysalis/ra';
+import {
+  type AuditLog,
+  Blacklist,
+  linkageChainsOf,
+  type RaSchema,
+  type RequestOrigin,
+} from '@chrysalis/ra';
 import { CRL_SERIES, type IPeriodClock } from '@chrysalis/scms';
 import type { Database } from '@chrysalis/store';
 import type { ChrysalisConfig } from './config.ts';
@@ -40,8 +47,11 @@ export interface RevocationParties {
   readonly config: Pick<ChrysalisConfig, 'pca' | 'la1' | 'la2'>;
   readonly crlg: CrlLog;
   readonly ra: Database<RaSchema>;
+  readonly audit?: AuditLog | undefined;
   readonly iPeriod: IPeriodClock;
   readonly now: Time32;
+  /** Opens what is encrypted; nothing when missing. */
+  readonly keys?: KeyCustody;
 }
 
 export interface RevocationOutcome {
@@ -167,12 +177,12 @@ async function blacklist(
   { hash, certificate }: HashedCertificate,
   hpcr: Uint8Array | undefined,
   reason: string,
-  { ra, now }: RevocationParties,
+  { ra, audit, now }: RevocationParties,
 ): Promise<Uint8Array | undefined> {
   const isEnrollment = certificate.toBeSigned.crlSeries === CRL_SERIES.eeEnrollment;
   const origin = hpcr && (await linkageChainsOf(ra, hpcr));
   const enrollmentHash = isEnrollment ? hash : origin?.enrollmentHash;
-  if (enrollmentHash) await new Blacklist(ra).add(enrollmentHash, reason, now);
+  if (enrollmentHash) await new Blacklist(ra, audit).add(enrollmentHash, reason, now);
   return enrollmentHash;
 }
 
@@ -192,9 +202,9 @@ async function revocationOfDevice(
       hint: 'the index goes twelve periods after its certificates; take a later one of the device',
     });
   }
-  const { directory, iPeriod, now } = parties;
-  const la1 = await readLinkageAuthority(directory, 'la1');
-  const la2 = await readLinkageAuthority(directory, 'la2');
+  const { directory, iPeriod, now, keys } = parties;
+  const la1 = await readLinkageAuthority(directory, 'la1', keys);
+  const la2 = await readLinkageAuthority(directory, 'la2', keys);
   expectLinked(data, linkage, la1, la2);
   const i = Math.max(0, iPeriod.at(now) - 1);
   return {

@@ -13,12 +13,14 @@ import { RA_MIGRATIONS, type RaSchema } from '@chrysalis/ra';
 import { CRL_SERIES, formatHex, timeOf } from '@chrysalis/scms';
 import { openDatabase } from '@chrysalis/store';
 import { type Command, InvalidArgumentError } from 'commander';
+import { openOperatorAudit } from './audit-parts.ts';
 import { loadConfig } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
 import { type RevocationOutcome, revoke } from './crl-revoke.ts';
 import { iPeriodOfDevices } from './i-period.ts';
 import { openCrlg } from './in-process.ts';
 import { fromText } from './inspect-input.ts';
+import { openRaCustody } from './open-custody.ts';
 
 interface CrlOptions {
   readonly dir: string;
@@ -62,10 +64,13 @@ Examples:
     });
 }
 
-async function show({ clock, stdout }: CliContext, options: CrlOptions): Promise<void> {
+async function show(context: CliContext, options: CrlOptions): Promise<void> {
+  const { clock, stdout } = context;
   const { dir: directory, json } = options;
-  const iPeriod = await iPeriodOfDevices(await loadConfig(directory), directory, timeOf(clock));
-  const crlg = await openCrlg({ directory, clock, iPeriod });
+  const config = await loadConfig(directory);
+  const iPeriod = await iPeriodOfDevices(config, directory, timeOf(clock));
+  const keys = await openRaCustody(config, directory, context);
+  const crlg = await openCrlg({ directory, clock, iPeriod, keys });
   try {
     const listed = await crlg.all();
     const text = listed.length === 0 ? 'nothing is revoked' : listed.map(lineOf).join('\n');
@@ -82,11 +87,13 @@ async function revokeOne(context: CliContext, options: RevokeOptions): Promise<v
   const certificate = await readCertificate(options.certificate);
   await using resources = new AsyncDisposableStack();
   const iPeriod = await iPeriodOfDevices(config, directory, timeOf(clock));
-  const crlg = await openCrlg({ directory, clock, iPeriod });
+  const keys = await openRaCustody(config, directory, context);
+  const crlg = await openCrlg({ directory, clock, iPeriod, keys });
   resources.defer(() => crlg.close());
   const ra = await openDatabase<RaSchema>(config.store.url, RA_MIGRATIONS);
   resources.defer(() => ra.close());
-  const parties = { directory, config, crlg, ra, iPeriod, now: timeOf(clock) };
+  const audit = await openOperatorAudit(config, context, resources);
+  const parties = { directory, config, crlg, ra, audit, iPeriod, now: timeOf(clock), keys };
   const outcome = await revoke(certificate, why, parties);
   const result = {
     ...describe(outcome.revocation),

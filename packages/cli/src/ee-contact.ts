@@ -28,16 +28,25 @@ import {
 } from './ee-device.ts';
 import { reportLines, reportsJson } from './ee-report.ts';
 
+/** A contact of `ee run` waits so long for what is promised, with the profile locked; for anything later it comes again. */
+const RUN_WAIT_SEC = 10;
+
 interface KindOptions extends CommonOptions {
   readonly certificates?: CertificateKind;
 }
 
-interface RequestOptions extends KindOptions {
+interface StepOptions extends KindOptions {
+  /** False with --no-files. */
+  readonly files: boolean;
+}
+
+interface RequestOptions extends StepOptions {
+  readonly anew?: boolean;
   readonly certEncryption?: boolean;
   readonly start?: number;
 }
 
-interface DownloadOptions extends KindOptions {
+interface DownloadOptions extends StepOptions {
   readonly weeks?: number;
   readonly i?: number;
 }
@@ -47,33 +56,31 @@ interface TopUpCommandOptions extends KindOptions {
   readonly wait?: boolean;
 }
 
-interface RunOptions extends TopUpCommandOptions {
+interface RunOptions extends Omit<TopUpCommandOptions, 'wait'> {
   readonly once?: boolean;
   readonly giveUp: number;
 }
 
 export function addContactCommands(ee: Command, context: CliContext): void {
-  withCommonOptions(ee.command('request'))
+  stepCommand(ee, 'request')
     .description('ask the RA for certificates; what was asked for before is not asked for again')
-    .addOption(certificatesOption())
+    .option('--anew', 'with new keys, though it was: for an RA that has lost its data')
     .option('--cert-encryption', 'ask for an encryption key in the certificates')
     .option('--start <time>', 'when an application certificate is to begin', timeArgument)
     .action(action(context, request));
-  withCommonOptions(ee.command('download'))
+  stepCommand(ee, 'download')
     .description('fetch and open the files that are missing')
-    .addOption(certificatesOption())
     .option('--weeks <number>', 'at most so many periods', positiveInteger)
     .option('--i <hex>', 'this period, or this identification file, alone', hexIndex)
     .action(action(context, download));
-  withCommonOptions(ee.command('info'))
+  stepCommand(ee, 'info')
     .description('ask when the next file is expected')
-    .addOption(certificatesOption())
     .action(action(context, info));
   withCommonOptions(ee.command('topup'))
     .description('one whole contact: policy and chain files, requests if needed, new files, .info')
     .addOption(certificatesOption())
     .option('--weeks <number>', 'at most so many periods', positiveInteger)
-    .option('--wait', 'wait for what the RA has promised for later')
+    .option('--wait', 'wait for what the RA has promised for later, with the profile locked')
     .addHelpText('after', TOP_UP_HELP)
     .action(action(context, topUp));
   withCommonOptions(ee.command('run'))
@@ -90,15 +97,37 @@ export function addContactCommands(ee: Command, context: CliContext): void {
     .action(action(context, run));
 }
 
+/** A step of a contact, on its own. */
+function stepCommand(ee: Command, name: string): Command {
+  return withCommonOptions(ee.command(name))
+    .addOption(certificatesOption())
+    .option('--no-files', 'leave out the policy and chain files, which a contact begins with');
+}
+
 const TOP_UP_HELP = `
 Safe to run from cron: one process at a time works on a profile, nothing is fetched twice, and whatever breaks off
-is taken up by the next run. Exit status: 0 everything that the RA has is there, 1 the contact failed, or another
-process is at it.`;
+is taken up by the next run. All kinds are asked for before any is waited for, and one that is refused holds up no other.
+Exit status: 0 everything that the RA has is there, 1 something in the contact failed, or another process is at it.`;
+
+/** Work of a step, after the files that a contact begins with. */
+async function step(
+  context: CliContext,
+  options: StepOptions,
+  work: (ee: EndEntity) => Promise<void>,
+): Promise<void> {
+  await withDevice(context, options, (ee) =>
+    options.files ? ee.afterFiles(() => work(ee)) : work(ee),
+  );
+}
 
 async function request(context: CliContext, options: RequestOptions): Promise<void> {
-  await withDevice(context, options, async (ee) => {
-    const { certificates: kind = firstKind(ee), start, certEncryption = false } = options;
-    const wishes = { certEncryption, ...(start !== undefined && { start }) };
+  await step(context, options, async (ee) => {
+    const { certificates: kind = firstKind(ee), start, certEncryption = false, anew } = options;
+    const wishes = {
+      certEncryption,
+      ...(start !== undefined && { start }),
+      ...(anew !== undefined && { anew }),
+    };
     const { requestHash, certDLTime, certDLURL } = await ee.request(kind, wishes);
     print(context, options, {
       text:
@@ -116,7 +145,7 @@ async function request(context: CliContext, options: RequestOptions): Promise<vo
 }
 
 async function download(context: CliContext, options: DownloadOptions): Promise<void> {
-  await withDevice(context, options, async (ee) => {
+  await step(context, options, async (ee) => {
     const { certificates: kind = firstKind(ee), weeks, i } = options;
     const { batches } = await ee.download(kind, {
       ...(weeks !== undefined && { count: weeks }),
@@ -131,8 +160,8 @@ async function download(context: CliContext, options: DownloadOptions): Promise<
   });
 }
 
-async function info(context: CliContext, options: KindOptions): Promise<void> {
-  await withDevice(context, options, async (ee) => {
+async function info(context: CliContext, options: StepOptions): Promise<void> {
+  await step(context, options, async (ee) => {
     const { certificates: kind = firstKind(ee) } = options;
     if (kind === 'application') {
       throw new CliError('expected pseudonym or identification, saw application', {
@@ -148,15 +177,17 @@ async function info(context: CliContext, options: KindOptions): Promise<void> {
 }
 
 async function topUp(context: CliContext, options: TopUpCommandOptions): Promise<void> {
-  await withDevice(context, options, (ee) => topUpAndPrint(context, options, ee));
+  const waitSec = options.wait === true ? Infinity : 0;
+  await withDevice(context, options, (ee) => topUpAndPrint(context, options, waitSec, ee));
 }
 
 async function run(context: CliContext, options: RunOptions): Promise<void> {
   const { once = false, giveUp } = options;
+  const waitSec = once ? Infinity : RUN_WAIT_SEC;
   // The lock is held during a contact only: between two, other commands may work on the profile.
   const contact = () =>
     withDevice(context, options, async (ee) => {
-      const { due } = await topUpAndPrint(context, { ...options, wait: true }, ee);
+      const { due } = await topUpAndPrint(context, options, waitSec, ee);
       return due;
     });
   if (once) return void (await contact());
@@ -180,13 +211,14 @@ async function run(context: CliContext, options: RunOptions): Promise<void> {
 async function topUpAndPrint(
   context: CliContext,
   options: TopUpCommandOptions,
+  waitSec: number,
   ee: EndEntity,
 ): Promise<TopUpResult> {
-  const { certificates: kind, weeks, wait = false } = options;
+  const { certificates: kind, weeks } = options;
   const result = await ee.topUp({
     ...(kind && { kinds: [kind] }),
     ...(weeks !== undefined && { weeks }),
-    wait,
+    waitSec,
   });
   const { files, reports, supplies } = result;
   const fileLines = Object.entries(files).map(([which, outcome]) => `${which}: ${outcome}`);

@@ -56,6 +56,34 @@ export async function withDevice<T>(
   const storage = await DirectoryStorage.open(options.profile);
   await using _lock = await lockProfile(storage.path);
   await storage.sweep();
+  return await open(context, options, storage, work);
+}
+
+/**
+ * The same, but also while another process has the profile.
+ *
+ * @param work gets the reason when the profile is not ours
+ */
+export async function withDeviceUnlessLocked<T>(
+  context: CliContext,
+  options: CommonOptions,
+  work: (ee: EndEntity, locked: EeError | undefined) => Promise<T>,
+): Promise<T> {
+  try {
+    return await withDevice(context, options, (ee) => work(ee, undefined));
+  } catch (error) {
+    if (!(error instanceof EeError) || error.code !== 'profile-locked') throw error;
+    const storage = await DirectoryStorage.open(options.profile);
+    return await open(context, options, storage, (ee) => work(ee, error));
+  }
+}
+
+async function open<T>(
+  context: CliContext,
+  options: CommonOptions,
+  storage: DirectoryStorage,
+  work: (ee: EndEntity) => Promise<T>,
+): Promise<T> {
   const progress = new ProgressLines(context.stderr);
   await using ee = await EndEntity.open(new Profile(storage), {
     clock: context.clock,

@@ -33,9 +33,9 @@ function lineOf(progress: Progress): string {
     case 'prepared':
       return `${progress.kind} request ${formatHex(progress.requestHash)}: keys and body are on disk`;
     case 'acknowledged':
-      return `acknowledged: first file at ${formatTime32(progress.certDLTime)}`;
+      return `${progress.kind}: acknowledged, first file at ${formatTime32(progress.certDLTime)}`;
     case 'waiting':
-      return `waiting until ${formatTime32(progress.until)}, ${seconds(progress.remainingMs)} s`;
+      return `${progress.kind}: waiting until ${formatTime32(progress.until)}, ${seconds(progress.remainingMs)} s, with the profile locked`;
     case 'retry':
       return `${progress.reason.message}; again in ${seconds(progress.pauseMs)} s`;
     case 'downloaded':
@@ -51,8 +51,14 @@ function lineOf(progress: Progress): string {
         : `${nameOf(progress)}: ${progress.certificates} certificates, ${progress.failures} did not open`;
     case 'end':
       return `${nameOf(progress)}: the RA has none yet`;
-    case 'file':
-      return `${FILES[progress.which]}: ${progress.answer}${progress.name === undefined ? '' : ` ${progress.name}`}`;
+    case 'not-replaced':
+      return `${progress.kind}: no new request, the one before goes on: ${progress.reason.message}`;
+    case 'failed':
+      return `${progress.kind}: left for a later contact: ${progress.reason.message}`;
+    case 'file': {
+      const { which, answer, name, reason } = progress;
+      return `${FILES[which]}: ${[answer, name].filter(Boolean).join(' ')}${reason ? `; ${reason.message}` : ''}`;
+    }
     case 'ra-certificate': {
       const from = progress.from === 'chains' ? 'from the chain file' : 'from the RA';
       const until = formatTime32(progress.until);

@@ -1,6 +1,13 @@
 /** `chrysalis ee report` and `chrysalis ee ra-cert`: the two services of an RA that are not about certificates. */
 import { readFile } from 'node:fs/promises';
-import type { Place, SentReports } from '@chrysalis/ee';
+import type {
+  EeError,
+  EndEntity,
+  Place,
+  ReportOutcome,
+  ReportWish,
+  SentReports,
+} from '@chrysalis/ee';
 import { endOfValidity, formatTime32 } from '@chrysalis/ieee1609dot2';
 import { formatHex } from '@chrysalis/scms';
 import { type Command, InvalidArgumentError } from 'commander';
@@ -12,6 +19,7 @@ import {
   print,
   withCommonOptions,
   withDevice,
+  withDeviceUnlessLocked,
 } from './ee-device.ts';
 
 interface ReportOptions extends CommonOptions {
@@ -34,7 +42,8 @@ export function addReportCommands(ee: Command, context: CliContext): void {
       'after',
       `
 Signed with one of the pseudonym certificates of now (of a roadside unit: its application certificate), and sealed to
-the MA: the RA does not see what is said, nor who says it. Exit status: 0 the report is sent, or lies in the profile.`,
+the MA: the RA does not see what is said, nor who says it. While another command has the profile, the report is left in it for the
+next topup. Exit status: 0 the report is sent, or lies in the profile.`,
     )
     .action(action(context, report));
   withCommonOptions(ee.command('ra-cert'))
@@ -47,8 +56,9 @@ the MA: the RA does not see what is said, nor who says it. Exit status: 0 the re
 async function report(context: CliContext, options: ReportOptions): Promise<void> {
   const misbehavingDeviceInfo = await infoOf(options);
   const place = placeOf(options);
-  await withDevice(context, options, async (ee) => {
-    const outcome = await ee.report({ misbehavingDeviceInfo, ...(place && { place }) });
+  const wish = { misbehavingDeviceInfo, ...(place && { place }) };
+  await withDeviceUnlessLocked(context, options, async (ee, locked) => {
+    const outcome = locked ? await keep(ee, wish, locked) : await ee.report(wish);
     const { isSent, waiting, reason } = outcome;
     if (!isSent && reason !== undefined) note(context, reason.message);
     print(context, options, {
@@ -58,6 +68,12 @@ async function report(context: CliContext, options: ReportOptions): Promise<void
       json: { report: isSent ? 'sent' : 'waiting', ...reportsJson(outcome) },
     });
   });
+}
+
+/** For whoever has the profile to send, in this contact or the next. */
+async function keep(ee: EndEntity, wish: ReportWish, reason: EeError): Promise<ReportOutcome> {
+  const { waiting } = await ee.keepReport(wish);
+  return { isSent: false, sent: 0, waiting, dropped: 0, reason };
 }
 
 async function raCertificate(context: CliContext, options: CommonOptions): Promise<void> {

@@ -6,6 +6,7 @@ import {
   createEnrollmentAuthority,
   EnrollmentRefusal,
   type EnrollmentRefusalReason,
+  type KeyCustody,
   readAuthority,
   readCertificateFile,
 } from '@chrysalis/authorities';
@@ -24,6 +25,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { type ChrysalisConfig, loadConfig, publicCrlUrlOf, publicUrlOf } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
 import { iPeriodOfDevices } from './i-period.ts';
+import { openRaCustody } from './open-custody.ts';
 
 interface EnrollOptions {
   readonly dir: string;
@@ -77,11 +79,17 @@ async function enroll(context: CliContext, options: EnrollOptions): Promise<void
   const out = resolve(options.out);
   await expectEmpty(out);
   const crlUrl = options.crlUrl ?? publicCrlUrlOf(config);
-  const issue = await openEnrollment(options.dir, config, context, {
-    raUrl,
-    ...(crlUrl !== undefined && { crlUrl }),
-    toleranceSec: options.maxAgeDays * DAY_SEC,
-  });
+  const keys = await openRaCustody(config, options.dir, context);
+  const issue = await openEnrollment(
+    options.dir,
+    config,
+    { ...context, keys },
+    {
+      raUrl,
+      ...(crlUrl !== undefined && { crlUrl }),
+      toleranceSec: options.maxAgeDays * DAY_SEC,
+    },
+  );
   const { files, response } = issue(request);
   await writeBundle(out, files);
   report(context, options, { out, raUrl, certificate: enrollmentCertificate(response) });
@@ -110,11 +118,11 @@ export interface EnrollmentTerms {
 export async function openEnrollment(
   directory: string,
   config: ChrysalisConfig,
-  { clock, random }: Pick<CliContext, 'clock' | 'random'>,
+  { clock, random, keys }: Pick<CliContext, 'clock' | 'random'> & { readonly keys?: KeyCustody },
   { toleranceSec, ...urls }: EnrollmentTerms,
 ): Promise<(request: Uint8Array) => IssuedBundle> {
   const common = await readBundle(directory, config);
-  const eca = await readAuthority(authorityDirectory(directory, 'eca'));
+  const eca = await readAuthority(authorityDirectory(directory, 'eca'), 'signing only', keys);
   const ca = createEnrollmentAuthority({ eca, clock, random, toleranceSec });
   const { epoch, lengthSec } = await iPeriodOfDevices(config, directory, timeOf(clock));
   const bootstrap = { format: 1, ...urls, iPeriod: { epoch, lengthSec } };

@@ -5,6 +5,7 @@ import {
   type CrlLog,
   createCrlGenerator,
   createPolicyGenerator,
+  type KeyCustody,
   openCrlLog,
   openMisbehaviorAuthority,
   readAuthority,
@@ -36,6 +37,8 @@ export interface InProcessOptions {
   readonly trust: TrustStore;
   readonly clock: Clock;
   readonly log: Log;
+  /** Opens what is encrypted; nothing when missing. */
+  readonly keys?: KeyCustody;
 }
 
 /** Everything in authorities/ that a device or an RA may have to verify, as CAMP's proof of concept has it in the GCCF. */
@@ -43,8 +46,8 @@ const IN_CHAIN_FILE = ['root', 'ica', 'pca', 'eca', 'pg', 'crlg', 'la1', 'la2'] 
 
 /** The PG. It reads its policy whenever it is asked, so that `policy set` counts without a restart. */
 export async function openPolicyGenerator(options: InProcessOptions): Promise<PolicyGenerator> {
-  const { directory, trust, clock, log } = options;
-  const pg = await readAuthority(authorityDirectory(directory, 'pg'));
+  const { directory, trust, clock, log, keys } = options;
+  const pg = await readAuthority(authorityDirectory(directory, 'pg'), 'signing only', keys);
   const chain = await chainParts(directory, timeOf(clock));
   const gccfVersion = await chainVersion(directory, chain);
   let made: { readonly version: number; readonly port: PolicyGenerator } | undefined;
@@ -67,14 +70,15 @@ export async function openPolicyGenerator(options: InProcessOptions): Promise<Po
 
 /** The MA. What is opened is closed with `resources`. */
 export async function openReportSink(
-  { directory, trust, clock, log }: InProcessOptions,
+  { directory, trust, clock, log, keys }: InProcessOptions,
   resources: AsyncDisposableStack,
 ): Promise<ReportSink> {
   const path = authorityDirectory(directory, 'ma');
-  const ma = await readAuthority(path, 'with encryption');
+  const ma = await readAuthority(path, 'with encryption', keys);
+  const former = await readFormerRecipients(path, keys);
   const port = await openMisbehaviorAuthority({
     ma,
-    former: await readFormerRecipients(path),
+    former,
     trust,
     clock,
     databaseUrl: `sqlite:${join(path, 'ma.db')}`,
@@ -83,20 +87,22 @@ export async function openReportSink(
     },
   });
   resources.defer(() => port.close());
-  return { port, certificate: ma.certificate };
+  const before = former.map(({ certificate }) => certificate);
+  return { port, certificate: ma.certificate, former: before };
 }
 
 /** Where the CRLG keeps what is revoked, and the CRLs that say so. */
 export async function openCrlg({
   directory,
   clock,
+  keys,
   iPeriod,
-}: Pick<InProcessOptions, 'directory' | 'clock'> & {
+}: Pick<InProcessOptions, 'directory' | 'clock' | 'keys'> & {
   readonly iPeriod: IPeriodClock;
 }): Promise<CrlLog> {
   const path = authorityDirectory(directory, 'crlg');
-  const crlg = await readAuthority(path);
-  const root = await readAuthority(authorityDirectory(directory, 'root'));
+  const crlg = await readAuthority(path, 'signing only', keys);
+  const root = await readAuthority(authorityDirectory(directory, 'root'), 'signing only', keys);
   const generator = createCrlGenerator({ crlg, root, clock, iPeriods: iPeriod });
   return openCrlLog({ databaseUrl: `sqlite:${join(path, 'crlg.db')}`, generator, clock });
 }

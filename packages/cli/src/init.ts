@@ -1,5 +1,5 @@
 /** `chrysalis init`: a state directory with the keys and certificates of a complete test SCMS. */
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import {
   type ApplicationScope,
@@ -114,6 +114,8 @@ async function claim(directory: string): Promise<void> {
       hint: 'choose another with --dir',
     });
   }
+  // It may have been there, empty and open to all.
+  await chmod(directory, PRIVATE_DIRECTORY_MODE);
   await writeFileDurably(join(directory, INIT_MARKER), new Uint8Array(0));
   for (const entry of [...INIT_ENTRIES, ...remains.filter((name) => name !== INIT_MARKER)]) {
     await rm(join(directory, entry), { recursive: true, force: true });

@@ -1,8 +1,8 @@
 /** The command line: parses arguments, runs one command, turns errors into messages and an exit status. */
-import { readFileSync } from 'node:fs';
 import { AuthorityError } from '@chrysalis/authorities';
 import { StoreError } from '@chrysalis/store';
 import { Command, CommanderError } from 'commander';
+import { addAuditCommands } from './audit.ts';
 import { addAuthorityCommands } from './authority.ts';
 import { addBlacklistCommands } from './blacklist.ts';
 import { type CliContext, CliError } from './context.ts';
@@ -12,11 +12,13 @@ import { addEeCommands } from './ee.ts';
 import { addEnrollCommand } from './enroll.ts';
 import { addInitCommand } from './init.ts';
 import { addInspectCommand } from './inspect.ts';
+import { addKeysCommands } from './keys.ts';
 import { addPolicyCommands } from './policy.ts';
 import { addServeCommand } from './serve.ts';
 import { addSimulateCommand } from './simulate.ts';
 import { addStatusCommand } from './status.ts';
 import { addTlsCommands } from './tls.ts';
+import { versionOfPackage } from './version.ts';
 
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
@@ -77,6 +79,7 @@ Results go to standard output, everything else to standard error. Exit status: 0
   addStatusCommand(program, context);
   addDeviceCommands(program, context);
   addBlacklistCommands(program, context);
+  addAuditCommands(program, context);
   addAuthorityCommands(program, context);
   addEnrollCommand(program, context);
   addEeCommands(program, context);
@@ -85,6 +88,7 @@ Results go to standard output, everything else to standard error. Exit status: 0
   addSimulateCommand(program, context);
   addCrlCommands(program, context);
   addTlsCommands(program, context);
+  addKeysCommands(program, context);
   return program;
 }
 
@@ -142,10 +146,4 @@ function isRefusal(error: unknown): error is Error & { readonly hint?: string | 
   return (
     error instanceof CliError || error instanceof AuthorityError || error instanceof StoreError
   );
-}
-
-function versionOfPackage(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  const { version } = JSON.parse(text) as { version: string };
-  return version;
 }

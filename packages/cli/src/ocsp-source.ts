@@ -2,12 +2,17 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createOcspResponder, type OcspResponder, type X509Identity } from '@chrysalis/authorities';
+import {
+  createOcspResponder,
+  type KeyCustody,
+  type OcspResponder,
+  readPrivatePemFile,
+  type X509Identity,
+} from '@chrysalis/authorities';
 import { isIssuedBy, MAX_OCSP_RESPONSE, OcspError, type OcspSource } from '@chrysalis/ra';
 import type { Clock } from '@chrysalis/scms';
 import type { ChrysalisConfig } from './config.ts';
 import { CliError } from './context.ts';
-import { readOwnFile } from './own-file.ts';
 import { STATE_FILES } from './state-directory.ts';
 import { readRevocations } from './tls-revocations.ts';
 
@@ -21,6 +26,7 @@ export async function openOcspSource(
   ocsp: NonNullable<ChrysalisConfig['ocsp']>,
   directory: string,
   clock: Clock,
+  keys?: KeyCustody,
 ): Promise<OcspSource> {
   const chain = certificatesOf(await readFile(config.ra.tlsCert, 'utf8'));
   const [server] = chain;
@@ -41,24 +47,28 @@ export async function openOcspSource(
     });
   }
   if (ocsp.mode === 'http') return { issuerPem, respond: httpResponder(ocsp.url) };
-  const { respond } = await openTestResponder(directory, clock);
+  const { respond } = await openTestResponder(directory, clock, keys);
   return { issuerPem, respond };
 }
 
 /** The test X.509 root. It looks at each request what is revoked, so that `tls revoke` counts without a restart. */
-export async function openTestResponder(directory: string, clock: Clock): Promise<OcspResponder> {
+export async function openTestResponder(
+  directory: string,
+  clock: Clock,
+  keys?: KeyCustody,
+): Promise<OcspResponder> {
   return createOcspResponder({
-    root: await readX509Root(directory),
+    root: await readX509Root(directory, keys),
     clock,
     revocationOf: async (serialNumber) => (await readRevocations(directory)).get(serialNumber),
   });
 }
 
-/** The test X.509 root of a state directory. @throws CliError when others can read its key */
-export async function readX509Root(directory: string): Promise<X509Identity> {
+/** The test X.509 root of a state directory. @throws AuthorityError, as when others can read its key */
+export async function readX509Root(directory: string, keys?: KeyCustody): Promise<X509Identity> {
   return {
     certificatePem: await readFile(join(directory, STATE_FILES.x509Root), 'utf8'),
-    privateKeyPem: await readOwnFile(join(directory, STATE_FILES.x509RootKey)),
+    privateKeyPem: await readPrivatePemFile(join(directory, STATE_FILES.x509RootKey), keys),
   };
 }
 

@@ -5,11 +5,14 @@ import {
   authorityDirectory,
   createLinkageAuthority,
   hostnameOf,
+  type KeyCustody,
   openPseudonymAuthority,
+  PLAIN_KEYS,
   readAuthority,
   readCertificateFile,
   readLinkageAuthority,
   readLinkageKey,
+  readPrivatePemFile,
 } from '@chrysalis/authorities';
 import { equalConstantTime, type Random } from '@chrysalis/crypto';
 import {
@@ -23,7 +26,6 @@ import { type Log, type Peer, RemoteAuthority } from '@chrysalis/ra';
 import type { CertificateAuthority, Clock, IPeriodClock, LinkageAuthority } from '@chrysalis/scms';
 import type { ChrysalisConfig, PeerConfig } from './config.ts';
 import { CliError } from './context.ts';
-import { readOwnFile } from './own-file.ts';
 
 export interface PeersOptions {
   readonly config: Pick<ChrysalisConfig, 'pca' | 'la1' | 'la2'>;
@@ -36,6 +38,8 @@ export interface PeersOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Opens what is encrypted; nothing when missing. */
+  readonly keys?: KeyCustody;
 }
 
 /** The authorities that a pipeline talks to. */
@@ -100,11 +104,11 @@ async function addToTrust(
 
 async function linkageAuthority(
   name: 'la1' | 'la2',
-  { config, directory, trust, clock, random }: PeersOptions,
+  { config, directory, trust, clock, random, keys }: PeersOptions,
   resources: AsyncDisposableStack,
 ): Promise<LinkageAuthority> {
-  if (config[name].mode === 'remote') return connect(config[name], resources);
-  const stored = await readLinkageAuthority(directory, name);
+  if (config[name].mode === 'remote') return connect(config[name], keys, resources);
+  const stored = await readLinkageAuthority(directory, name, keys);
   await expectConfigured(name, config[name], stored.la.certificate, directory);
   return createLinkageAuthority({
     ...stored,
@@ -116,17 +120,17 @@ async function linkageAuthority(
 }
 
 async function certificateAuthority(
-  { config, directory, trust, iPeriod, clock, random, log }: PeersOptions,
+  { config, directory, trust, iPeriod, clock, random, log, keys }: PeersOptions,
   resources: AsyncDisposableStack,
 ): Promise<CertificateAuthority> {
-  if (config.pca.mode === 'remote') return connect(config.pca, resources);
+  if (config.pca.mode === 'remote') return connect(config.pca, keys, resources);
   const path = authorityDirectory(directory, 'pca');
-  const pca = await readAuthority(path, 'with encryption');
+  const pca = await readAuthority(path, 'with encryption', keys);
   await expectConfigured('pca', config.pca, pca.certificate, directory);
   const port = await openPseudonymAuthority({
     pca,
     trust,
-    laKeys: await linkageKeys(directory, config.la1.hostname, config.la2.hostname),
+    laKeys: await linkageKeys(directory, config.la1.hostname, config.la2.hostname, keys),
     clock,
     random,
     iPeriods: iPeriod,
@@ -144,9 +148,10 @@ export async function linkageKeys(
   directory: string,
   la1Hostname: string,
   la2Hostname: string,
+  custody: KeyCustody = PLAIN_KEYS,
 ): Promise<Parameters<typeof openPseudonymAuthority>[0]['laKeys']> {
   const keys = async (name: 'la1' | 'la2') => {
-    const { laId, sharedKey } = await readLinkageKey(directory, name);
+    const { laId, sharedKey } = await readLinkageKey(directory, name, custody);
     return { laId, key: sharedKey };
   };
   return new Map([
@@ -157,6 +162,7 @@ export async function linkageKeys(
 
 async function connect(
   { url, hostname, tlsCa, tlsCert, tlsKey, timeoutSec }: RemoteConfig,
+  keys: KeyCustody | undefined,
   resources: AsyncDisposableStack,
 ): Promise<RemoteAuthority> {
   const authority = new RemoteAuthority({
@@ -165,7 +171,7 @@ async function connect(
     tls: {
       caPem: await readFile(tlsCa, 'utf8'),
       certificatePem: await readFile(tlsCert, 'utf8'),
-      privateKeyPem: await readOwnFile(tlsKey),
+      privateKeyPem: await readPrivatePemFile(tlsKey, keys),
     },
     timeoutMs: timeoutSec * 1000,
   });

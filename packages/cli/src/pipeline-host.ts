@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
-import type { Log, PipelineHost } from '@chrysalis/ra';
+import type { MasterKey } from '@chrysalis/authorities';
+import type { Log, PipelineHost, PipelineState } from '@chrysalis/ra';
 import type { LogLevel } from './log.ts';
 
 /** What the thread is started with. */
@@ -8,8 +9,11 @@ export interface PipelineThreadData {
   readonly logLevel: LogLevel;
 }
 
-/** What the thread is told. */
-export type PipelineThreadMessage = 'wake' | 'stop';
+/** What the thread is told; first of all, what opens encrypted keys: for each, scrypt parameters and 32 octets. */
+export type PipelineThreadMessage =
+  | 'wake'
+  | 'stop'
+  | { readonly masters: readonly (Pick<MasterKey, 'kdf'> & { readonly key: Uint8Array })[] };
 
 /** The first pause before a thread that died is started again, and the longest. */
 const RESTART_FIRST_MS = 1000;
@@ -22,33 +26,49 @@ const RESTART_LAST_MS = 60_000;
 export class PipelineThread implements PipelineHost {
   readonly #data: PipelineThreadData;
   readonly #log: Log;
+  readonly #masters: () => Promise<readonly MasterKey[]>;
   #worker: Worker | undefined;
   #pauseMs = RESTART_FIRST_MS;
+  #state: PipelineState = 'starting';
   #stopping = false;
   #restart: NodeJS.Timeout | undefined;
 
-  constructor(data: PipelineThreadData, log: Log) {
+  /** @param masters of the keys, so that scrypt runs once in a process and the thread asks nobody for a passphrase */
+  constructor(
+    data: PipelineThreadData,
+    log: Log,
+    masters: () => Promise<readonly MasterKey[]> = async () => [],
+  ) {
     this.#data = data;
     this.#log = log;
+    this.#masters = masters;
+  }
+
+  get state(): PipelineState {
+    return this.#state;
   }
 
   /** @throws the error of a thread that cannot begin: wrong files, wrong keys */
   async start(): Promise<void> {
+    const masters = (await this.#masters()).map(({ kdf, key }) => ({ kdf, key: key.reveal() }));
     const worker = new Worker(new URL('./pipeline-thread.ts', import.meta.url), {
       workerData: this.#data,
       name: 'pipeline',
     });
     this.#worker = worker;
+    this.#tell({ masters });
     await new Promise<void>((resolve, reject) => {
       worker.once('message', () => resolve());
       worker.once('error', reject);
       worker.once('exit', () => reject(new Error('expected the pipeline to start, saw it end')));
     });
     this.#pauseMs = RESTART_FIRST_MS;
+    this.#state = 'running';
     worker.on('error', (error) => {
       this.#log.error({ err: error }, 'the pipeline died');
     });
     worker.once('exit', () => {
+      this.#state = this.#stopping ? 'stopped' : 'down';
       if (!this.#stopping) this.#startAgain();
     });
   }

@@ -1,9 +1,13 @@
 /** The pipeline in a thread of its own, so that devices keep theirs: this is what runs there. See pipeline-host.ts. */
+import { once } from 'node:events';
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
+import { Secret } from '@chrysalis/crypto';
 import { FollowedPolicy, Pipeline } from '@chrysalis/ra';
+import { openAudit } from './audit-parts.ts';
 import { loadConfig } from './config.ts';
 import { createLog } from './log.ts';
+import { custodyOfMasters } from './open-custody.ts';
 import type { PipelineThreadData, PipelineThreadMessage } from './pipeline-host.ts';
 import { openRaParts } from './ra-parts.ts';
 import { systemClockAndRandom } from './system-context.ts';
@@ -20,11 +24,17 @@ const log = createLog(process.stderr, logLevel);
 const resources = new AsyncDisposableStack();
 
 setPriority(0, NICENESS);
+const [first] = (await once(port, 'message')) as [PipelineThreadMessage];
+if (typeof first !== 'object') throw new TypeError('expected the keys first');
+const masters = first.masters.map(({ kdf, key }) => ({ kdf, key: new Secret(key) }));
+const keys = custodyOfMasters(directory, masters);
 const config = await loadConfig(directory);
-const parts = await openRaParts(config, directory, { ...systemClockAndRandom(), log }, resources);
+const surroundings = { ...systemClockAndRandom(), log, keys, env: process.env };
+const parts = await openRaParts(config, directory, surroundings, resources);
+const audit = await openAudit(config, 'pipeline', parts, resources);
 const policy = new FollowedPolicy(parts, parts.ownPolicy);
 await policy.look();
-const pipeline = new Pipeline({ ...parts, policy: policy.policy });
+const pipeline = new Pipeline({ ...parts, ...(audit && { audit }), policy: policy.policy });
 const timer = setInterval(() => void wake(), LOOK_MS);
 
 port.on('message', (message: PipelineThreadMessage) => {

@@ -1,11 +1,10 @@
 /** What every part of an RA is made of, as its configuration has it: the server, and the pipeline in a thread of its own. */
 import { dirname } from 'node:path';
 import {
-  expectEncryptionKey,
-  expectSigningKey,
+  type KeyCustody,
+  PLAIN_KEYS,
   readCertificateFile,
   readFormerRecipients,
-  readKeyOf,
 } from '@chrysalis/authorities';
 import type { Random } from '@chrysalis/crypto';
 import {
@@ -26,9 +25,11 @@ import {
 import { type Clock, timeOf } from '@chrysalis/scms';
 import { openDatabase, openDirectoryObjectStore } from '@chrysalis/store';
 import type { ChrysalisConfig } from './config.ts';
+import type { CliContext } from './context.ts';
 import { iPeriodOfPolicy, openIPeriod } from './i-period.ts';
 import { openPolicyGenerator } from './in-process.ts';
 import { openPeers } from './peers.ts';
+import { RaKeys } from './token-keys.ts';
 import { loadTrust, trustConfigured } from './trust.ts';
 
 const SECONDS_PER_HOUR = 3600;
@@ -48,20 +49,29 @@ export interface RaParts extends Omit<PipelineOptions, 'policy'> {
 export async function openRaParts(
   config: ChrysalisConfig,
   directory: string,
-  { clock, random, log }: { clock: Clock; random: Random; log: Log },
+  {
+    clock,
+    random,
+    log,
+    keys = PLAIN_KEYS,
+    env = {},
+  }: { clock: Clock; random: Random; log: Log; keys?: KeyCustody; env?: CliContext['env'] },
   resources: AsyncDisposableStack,
 ): Promise<RaParts> {
   const trust = await loadTrust(config.trust);
-  const identity = await loadIdentity(config, trust, log);
+  const identity = await loadIdentity(config, trust, log, {
+    raKeys: new RaKeys({ directory, keys, env, random }, resources),
+    keys,
+  });
   const database = await openDatabase<RaSchema>(config.store.url, RA_MIGRATIONS);
   resources.defer(() => database.close());
-  const surroundings = { directory, trust, clock, log };
+  const surroundings = { directory, trust, clock, log, keys };
   const pg = config.pg && (await openPolicySource(config, surroundings));
   const iPeriod = await openIPeriod(config, database, () =>
     iPeriodOfPolicy(pg && (() => pg.port.globalPolicyFile()), trust, timeOf(clock)),
   );
   const peers = await openPeers(
-    { config, directory, trust, iPeriod, clock, random, log },
+    { config, directory, trust, iPeriod, clock, random, log, keys },
     resources,
   );
   const { pauseAfterWeeks } = config.certificates;
@@ -110,16 +120,17 @@ async function loadIdentity(
   config: ChrysalisConfig,
   trust: TrustStore,
   log: Log,
+  { raKeys, keys }: { readonly raKeys: RaKeys; readonly keys: KeyCustody },
 ): Promise<RaIdentity> {
   const { ra } = config;
   const certificate: HashedCertificate = await readCertificateFile(ra.certificate);
-  const signer = await readKeyOf(certificate, ra.signingKey, expectSigningKey);
-  const encryptionKey = await readKeyOf(certificate, ra.encryptionKey, expectEncryptionKey);
+  const signer = await raKeys.signer(certificate, ra.signingKey);
+  const agreement = await raKeys.agreement(certificate, ra.encryptionKey);
   trustConfigured(trust, certificate, log);
-  const recipients = await readFormerRecipients(dirname(ra.certificate));
+  const recipients = await readFormerRecipients(dirname(ra.certificate), keys);
   const former = recipients.map(({ certificate: before, encryptionKey: key }) => ({
     certificate: before,
     decrypter: decrypterOf(key),
   }));
-  return { certificate, hostname: ra.host, signer, decrypter: decrypterOf(encryptionKey), former };
+  return { certificate, hostname: ra.host, signer, decrypter: decrypterOf(agreement), former };
 }

@@ -1,6 +1,6 @@
 /** `chrysalis serve`: the RA, with the test authorities in process, until it is told to stop. */
 import { readFile } from 'node:fs/promises';
-import { readCertificateFile } from '@chrysalis/authorities';
+import { type KeyCustody, readCertificateFile, readPrivatePemFile } from '@chrysalis/authorities';
 import { asCertificate, checkValidAt, Ieee1609Dot2Error } from '@chrysalis/ieee1609dot2';
 import {
   type Log,
@@ -10,15 +10,18 @@ import {
 } from '@chrysalis/ra';
 import { timeOf } from '@chrysalis/scms';
 import { type Command, Option } from 'commander';
+import { configDigest, openAudit } from './audit-parts.ts';
 import { type ChrysalisConfig, loadConfig, publicUrlOf } from './config.ts';
 import type { CliContext } from './context.ts';
 import { type InProcessOptions, openCrlg, openReportSink } from './in-process.ts';
 import { createLog, LOG_LEVELS, type LogLevel } from './log.ts';
 import { openOcspSource } from './ocsp-source.ts';
-import { readOwnFile } from './own-file.ts';
+import { openCustody, warnOfPlainKeys } from './open-custody.ts';
 import { PipelineThread } from './pipeline-host.ts';
+import { placesOf } from './private-files.ts';
 import { openRaParts } from './ra-parts.ts';
 import { CLOCK_OFFSET } from './system-context.ts';
+import { versionOfPackage } from './version.ts';
 
 interface ServeOptions {
   readonly dir: string;
@@ -59,16 +62,26 @@ async function serve(context: CliContext, options: ServeOptions): Promise<void> 
   const offset = context.env[CLOCK_OFFSET];
   if (offset) log.warn({ offsetSec: offset }, `${CLOCK_OFFSET}: not the clock of this machine`);
   await using resources = new AsyncDisposableStack();
-  const settings = await assemble(config, options, context, log, resources);
+  const places = placesOf(config, options.dir);
+  const keys = await openCustody(places, context);
+  await warnOfPlainKeys(keys, places, log);
+  const settings = await assemble(config, options, context, keys, log, resources);
   const ra = await startRegistrationAuthority(settings);
   resources.defer(() => ra.close());
   const { signal } = context;
   context.clockSteps?.addEventListener('step', () => ra.wake(), { signal });
-  const surroundings = { directory: options.dir, trust: settings.trust, clock: context.clock, log };
+  const { trust } = settings;
+  const surroundings = { directory: options.dir, trust, clock: context.clock, log, keys };
   const crlUrl = await serveCrls(config, settings, surroundings, resources);
-  const result = { url: ra.url, ...(crlUrl !== undefined && { crlUrl }) };
-  const text = `RA: ${ra.url}\n${crlUrl === undefined ? '' : `CRL store: ${crlUrl}\n`}`;
-  context.stdout.write(options.json ? `${JSON.stringify(result)}\n` : text);
+  const { url, opsUrl } = ra;
+  const urls = {
+    url,
+    ...(crlUrl !== undefined && { crlUrl }),
+    ...(opsUrl !== undefined && { opsUrl }),
+  };
+  const lines = Object.entries({ RA: url, 'CRL store': crlUrl, operations: opsUrl });
+  const text = lines.map(([name, at]) => (at === undefined ? '' : `${name}: ${at}\n`)).join('');
+  context.stdout.write(options.json ? `${JSON.stringify(urls)}\n` : text);
   await aborted(context.signal);
   log.info({}, 'stopping');
 }
@@ -95,11 +108,17 @@ async function assemble(
   config: ChrysalisConfig,
   { dir: directory, logLevel }: ServeOptions,
   context: CliContext,
+  keys: KeyCustody,
   log: Log,
   resources: AsyncDisposableStack,
 ): Promise<RaSettings> {
   const { clock, random } = context;
-  const parts = await openRaParts(config, directory, { clock, random, log }, resources);
+  const parts = await openRaParts(
+    config,
+    directory,
+    { clock, random, log, keys, env: context.env },
+    resources,
+  );
   const { ownPolicy, pg, ...common } = parts;
   const { trust } = parts;
   const ecas = await Promise.all(
@@ -110,25 +129,28 @@ async function assemble(
   for (const peer of [parts.pca, parts.la1, parts.la2]) {
     warnUnlessValid(peer.certificate, peer.hostname);
   }
-  const surroundings = { directory, trust, clock, log };
+  const surroundings = { directory, trust, clock, log, keys };
+  const audit = await openAudit(config, 'server', parts, resources);
   const publicUrl = publicUrlOf(config);
   return {
     ...common,
+    ...(audit && { audit }),
+    about: { version: versionOfPackage(), config: configDigest(config) },
     ...(pg && { pg }),
     policy: ownPolicy,
     // A clock or randomness that was given is in this thread alone.
     ...(context.hasThreads === true &&
       config.pipeline.threads > 0 && {
-        pipeline: new PipelineThread({ directory, logLevel }, log),
+        pipeline: new PipelineThread({ directory, logLevel }, log, () => keys.masters()),
       }),
     secondRequest: config.certificates.secondRequest,
     listen: { address: config.ra.listen, port: config.ra.port },
     ...(publicUrl !== undefined && { publicUrl }),
     tls: {
       certificatePem: await readFile(config.ra.tlsCert, 'utf8'),
-      privateKeyPem: await readOwnFile(config.ra.tlsKey),
+      privateKeyPem: await readPrivatePemFile(config.ra.tlsKey, keys),
     },
-    ...(config.ocsp && { ocsp: await openOcspSource(config, config.ocsp, directory, clock) }),
+    ...(config.ocsp && { ocsp: await openOcspSource(config, config.ocsp, directory, clock, keys) }),
     ecas,
     ...(config.ma && {
       ma: await openReportSink(surroundings, resources),
@@ -147,6 +169,17 @@ async function assemble(
       provisioningToleranceSec: config.ra.provisioningTtlSec,
     }),
     errorDetail: config.ra.errorDetail,
+    refusalTickMs: config.ra.refusalTickMs,
+    limits: {
+      connections: config.limits.connections,
+      handshakes: config.limits.handshakes,
+      provisioningUnderWay: config.limits.provisioningUnderWay,
+      downloadsUnderWay: config.limits.downloadsUnderWay,
+      anonymousUnderWay: config.limits.anonymousUnderWay,
+      shedProvisioningMs: config.limits.shedProvisioningMs,
+      shedDownloadsMs: config.limits.shedDownloadsMs,
+    },
+    ...(config.ops && { ops: { port: config.ra.port === 0 ? 0 : config.ops.port } }),
     dialects: config.ra.dialect === 'auto' ? ['1.2.2', '1.2.4'] : [config.ra.dialect],
   };
 

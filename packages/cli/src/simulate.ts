@@ -15,6 +15,7 @@ import { type CliContext, CliError } from './context.ts';
 import { parseUrl } from './ee-device.ts';
 import { hintOf } from './ee-progress.ts';
 import { openEnrollment } from './enroll.ts';
+import { openRaCustody } from './open-custody.ts';
 import { checkText, RunningLine, simulationText } from './simulate-text.ts';
 
 interface SimulateOptions {
@@ -171,7 +172,8 @@ function lazyEnrollment(
       });
     }
     const toleranceSec = ENROLLMENT_TOLERANCE_SEC;
-    return openEnrollment(dir, config, context, { raUrl, toleranceSec });
+    const keys = await openRaCustody(config, dir, context);
+    return openEnrollment(dir, config, { ...context, keys }, { raUrl, toleranceSec });
   };
   let opened: ReturnType<typeof open> | undefined;
   return async (request) => {

@@ -7,6 +7,10 @@ import { join } from 'node:path';
 
 /** Written last by `init`: a directory that has it is complete. */
 export const CONFIG_FILE = 'chrysalis.toml';
+/** The counterpart of an authority in a process of its own; written last by `authority export`. */
+export const AUTHORITY_CONFIG_FILE = 'authority.toml';
+/** While it is there, keys that are written are encrypted: how, and by what their passphrase is known. No secret. */
+export const KEY_SCHEME_FILE = 'key-encryption.json';
 /** Written first by `init` and removed last: a directory that has it and no configuration is half made. */
 export const INIT_MARKER = '.chrysalis-init';
 /** What `init` makes, beside the two files above. */

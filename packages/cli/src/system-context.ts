@@ -1,6 +1,8 @@
+import { isatty } from 'node:tty';
 import { systemRandom } from '@chrysalis/crypto';
 import { type Clock, systemClock } from '@chrysalis/scms';
 import type { CliContext } from './context.ts';
+import { askHidden } from './hidden-prompt.ts';
 
 const EXIT_INTERRUPTED = 130;
 
@@ -30,6 +32,10 @@ export function systemContext(): CliContext {
     stderr: process.stderr,
     // Opened only when a command reads it: an open standard input would keep the process alive.
     stdin: { [Symbol.asyncIterator]: () => process.stdin[Symbol.asyncIterator]() },
+    ...(isatty(0) &&
+      isatty(2) && {
+        askSecret: (prompt: string) => askHidden(prompt, process.stdin, process.stderr),
+      }),
     env: process.env,
     ...systemClockAndRandom(),
     hasThreads: true,

@@ -2,12 +2,13 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
-import { formatSerialNumber } from '@chrysalis/authorities';
+import { formatSerialNumber, writePrivatePemFile } from '@chrysalis/authorities';
 import { removeFileDurably, writeFileDurably } from '@chrysalis/store';
 import { type ChrysalisConfig, loadConfig } from './config.ts';
 import { withTlsPair } from './config-edit.ts';
 import { type CliContext, CliError } from './context.ts';
 import { readX509Root } from './ocsp-source.ts';
+import { type CustodyContext, openRaCustody } from './open-custody.ts';
 import { CONFIG_FILE } from './state-directory.ts';
 import { issueRaTlsCertificate } from './tls-certificate.ts';
 
@@ -28,17 +29,19 @@ export interface TlsRenewal {
  * @throws CliError when the certificate or its key is not in the state directory, or the root has ended; StoreError
  */
 export async function renewTlsCertificate(
-  { clock }: Pick<CliContext, 'clock'>,
+  context: CustodyContext & Pick<CliContext, 'clock'>,
   dir: string,
   expectOwn: () => Promise<unknown>,
 ): Promise<TlsRenewal> {
   const directory = resolve(dir);
-  const { ra } = await loadConfig(directory);
+  const whole = await loadConfig(directory);
+  const { ra } = whole;
   expectInDirectory(directory, ra);
   await expectOwn();
-  const root = await readX509Root(directory);
+  const keys = await openRaCustody(whole, directory, context);
+  const root = await readX509Root(directory, keys);
   const { validToDate: rootEnd } = new X509Certificate(root.certificatePem);
-  const now = clock.now();
+  const now = context.clock.now();
   if (rootEnd.getTime() <= now) {
     throw new CliError(
       `expected an X.509 root that is valid, saw one until ${rootEnd.toISOString()}`,
@@ -55,7 +58,7 @@ export async function renewTlsCertificate(
   };
   const config = join(directory, CONFIG_FILE);
   const edited = withTlsPair(await readFile(config, 'utf8'), pair);
-  await writeFileDurably(join(directory, pair.tlsKey), utf8(privateKeyPem));
+  await writePrivatePemFile(join(directory, pair.tlsKey), privateKeyPem, keys);
   await writeFileDurably(join(directory, pair.tlsCert), utf8(certificatePem), PUBLIC_FILE_MODE);
   await writeFileDurably(config, utf8(edited));
   if (ra.tlsKey !== ra.tlsCert) await removeFileDurably(ra.tlsKey);

@@ -140,6 +140,30 @@ describe('chrysalis authority renew', () => {
   });
 });
 
+describe('pca.former', () => {
+  it('that is of another authority, or verifies no more, keeps serve from starting', async (t) => {
+    const state = await init(t);
+    const elsewhere = await init(t);
+    const file = join(state, 'chrysalis.toml');
+    const text = await readFile(file, 'utf8');
+    for (const [path, message] of [
+      [
+        'authorities/la1/certificate.oer',
+        /pca\.former: .*expected a certificate of pca\.scms\.test/,
+      ],
+      [`${elsewhere}/authorities/pca/certificate.oer`, /pca\.former: .*expected a trusted issuer/],
+    ] as const) {
+      await writeFile(file, text.replace('former = []', `former = ["${path}"]`));
+      const { status, stderr } = await run(['--dir', state, 'serve', '--log-level', 'warn'], {
+        clock: systemClock,
+        signal: AbortSignal.timeout(20_000),
+      });
+      assert.equal(status, 1);
+      assert.match(stderr, message);
+    }
+  });
+});
+
 describe('a path is added to a list of chrysalis.toml', () => {
   it('that has some, has none, or is not there', async (t) => {
     const state = await init(t);
@@ -228,6 +252,7 @@ describe('a device, when every authority was renewed at once', () => {
     const serve = () => startServe(state, clock, steps);
 
     let server = await serve();
+    t.after(() => server.stop());
     await cli('ee', 'bootstrap', '--new', '--profile', profile);
     const request = join(profile, 'SignedEeEnrollmentCertRequest.oer');
     await cli('enroll', '--request', request, '--out', bundle, '--ra-url', server.url);

@@ -242,7 +242,17 @@ describe('chrysalis.toml', () => {
       timeoutSec: 10,
       certificate: '/state/pca.oer',
       hostname: 'pca',
+      former: [],
     });
+  });
+
+  it('takes certificates that the PCA had before, of no other authority', () => {
+    const former = ['former/1.oer', '/pki/2.oer'];
+    const { pca } = parseConfig(stringify({ ...LEAST, pca: { ...peer('pca'), former } }), '/state');
+    assert.deepEqual(pca.former, ['/state/former/1.oer', '/pki/2.oer']);
+    assert.deepEqual(messagesOf({ la1: { ...peer('la1'), former } }), [
+      'chrysalis.toml: la1.former: expected a known key',
+    ]);
   });
 
   it('refuses what is no TOML, and says where', async (t) => {

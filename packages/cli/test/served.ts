@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { NOW_MS, type Outcome, run, temporaryDirectory } from './run-main.ts';
+import { setTimeout } from 'node:timers/promises';
+import { type Outcome, run, temporaryDirectory } from './run-main.ts';
 
 /** A state directory, commands on it, and an RA that serves it. */
 export interface Served {
@@ -11,7 +12,7 @@ export interface Served {
   cli(...args: string[]): Promise<Outcome>;
   /** As {@link cli}, with --json, and what it printed. Fails when the command does. */
   json(...args: string[]): Promise<unknown>;
-  /** Starts the RA; in real time, for TLS knows no other. */
+  /** Starts the RA. */
   serve(): Promise<{ readonly url: string; stop(): Promise<string> }>;
   /** A device that is enrolled for the RA at a URL; commands of `ee` on its profile. */
   enroll(url: string): Promise<EnrolledProfile>;
@@ -22,10 +23,19 @@ export interface EnrolledProfile {
   readonly id: string;
   /** The file with its enrollment certificate. */
   readonly certificate: string;
-  ee(...args: string[]): Promise<Outcome>;
+  ee(command: string, ...args: string[]): Promise<Outcome>;
+  /** Contacts the RA again and again until both weeks are here. */
+  topUp(): Promise<void>;
 }
 
-export async function stateDirectory(t: TestContext, startMs = NOW_MS): Promise<Served> {
+const HOUR_MS = 3_600_000;
+/** In one of these the RA has made two weeks; each is so much later by the clock of the test. */
+const MOST_TRIES = 50;
+const TRY_MS = 20_000;
+
+/** The clock stands at ten past the present hour, so that neither an hour nor an i-period ends meanwhile. */
+export async function stateDirectory(t: TestContext): Promise<Served> {
+  const startMs = Math.floor(Date.now() / HOUR_MS) * HOUR_MS + HOUR_MS / 6;
   const parent = await temporaryDirectory(t);
   const directory = join(parent, 'state');
   let aheadMs = 0;
@@ -81,7 +91,17 @@ export async function stateDirectory(t: TestContext, startMs = NOW_MS): Promise<
       const enrolled = await ee('bootstrap', '--bundle', bundle);
       assert.equal(enrolled.status, 0, enrolled.stderr);
       const { enrollment } = JSON.parse((await ee('status', '--json')).stdout);
-      return { id: enrollment.id, certificate: join(bundle, 'enrollment.oer'), ee };
+      const topUp = async () => {
+        for (let n = 0; n < MOST_TRIES; n++) {
+          const { stderr } = await ee('topup');
+          const { supplies } = JSON.parse((await ee('status', '--json')).stdout);
+          if (supplies[0].batches.length === 2) return;
+          assert(n + 1 < MOST_TRIES, `expected two weeks, saw ${stderr}`);
+          clock.advance(TRY_MS);
+          await setTimeout(50);
+        }
+      };
+      return { id: enrollment.id, certificate: join(profile, 'enrollment.oer'), ee, topUp };
     },
   };
 }

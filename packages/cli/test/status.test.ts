@@ -28,16 +28,15 @@ describe('chrysalis status', () => {
   });
 
   it('tells of devices and files while the RA serves, and the same when it does not', async (t) => {
-    const { cli, json, serve, enroll } = await stateDirectory(t, Date.now());
+    const { cli, json, serve, enroll } = await stateDirectory(t);
     const ra = await serve();
     const before = await cli('status');
     assert.match(before.stdout, /^RA localhost\n {2}at {13}20.*Z\n {2}last activity {2}none\n/);
     assert.match(before.stdout, /^ {2}warnings {7}none$/m);
     assert.match(before.stdout, /^ {2}PLV cache {6}\d+ of 200 chains$/m);
 
-    const { ee } = await enroll(ra.url);
-    const topUp = await ee('topup', '--wait');
-    assert.equal(topUp.status, 0, topUp.stderr);
+    const { topUp } = await enroll(ra.url);
+    await topUp();
     const { stdout, stderr } = await cli('status');
     assert.equal(stderr, '');
     assert.match(stdout, /^ {2}pseudonym +1 +0 +0 +0 +0$/m);
@@ -59,7 +58,7 @@ describe('chrysalis status', () => {
   });
 
   it('has the keys that its reference names', async (t) => {
-    const { json, serve } = await stateDirectory(t, Date.now());
+    const { json, serve } = await stateDirectory(t);
     const ra = await serve();
     await ra.stop();
     const status = (await json('status')) as StatusJson;
@@ -97,7 +96,7 @@ describe('chrysalis status', () => {
   });
 
   it('warns of what runs out, and serve logs the same', async (t) => {
-    const { cli, json, serve, clock } = await stateDirectory(t, Date.now());
+    const { cli, json, serve, clock } = await stateDirectory(t);
     const calm = await serve();
     assert.doesNotMatch(await calm.stop(), /ends-soon/);
     const fresh = (await json('status')) as StatusJson;

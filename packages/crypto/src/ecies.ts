@@ -17,6 +17,12 @@ const MAC_KEY_OCTETS = 32;
 const TAG_OCTETS = 16;
 const P1_OCTETS = 32;
 
+/** The private half of an ECDH agreement: a `PrivateKey`, or a key that lives elsewhere, as in a hardware module. */
+export interface KeyAgreement {
+  /** The x of the shared point, 32 octets, big-endian (SP 800-56A §5.7.1.2); `peer` is on the curve. */
+  ecdh(peer: Point): Uint8Array;
+}
+
 /** A wrapped key (EciesP256EncryptedKey of 1609.2). */
 export interface EciesCiphertext {
   /** The sender's ephemeral public key. */
@@ -57,7 +63,7 @@ export function eciesWrap(
  *   of a wrong length; `invalid-length`: p1
  */
 export function eciesUnwrap(
-  recipient: PrivateKey,
+  recipient: KeyAgreement,
   ciphertext: EciesCiphertext,
   p1: Uint8Array,
 ): Uint8Array {

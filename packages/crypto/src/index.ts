@@ -1,7 +1,7 @@
 export { ccmOpen, ccmSeal } from './aes-ccm.ts';
 export { cocoonPoints, cocoonPrivateKey, Expansion, type ExpansionUse } from './butterfly.ts';
 export type { EcdsaSignature } from './ecdsa-signature.ts';
-export { type EciesCiphertext, eciesUnwrap, eciesWrap } from './ecies.ts';
+export { type EciesCiphertext, eciesUnwrap, eciesWrap, type KeyAgreement } from './ecies.ts';
 export {
   ecqvPrivateKey,
   ecqvPublicKey,

@@ -33,9 +33,13 @@ export interface BackOff {
   readonly onRetry?: (pauseMs: number, reason: EeError) => void;
 }
 
-/** What may go better next time. A certificate that does not verify is none of these. */
+/**
+ * What may go better in the same contact. A certificate that does not verify is none of these, nor a refusal whose code says
+ * that it will not pass so soon; one without a code may be anything.
+ */
 export function isPassing(error: unknown): error is EeError {
-  return hasCode(error, 'unreachable', 'interrupted', 'timeout', 'refused');
+  if (hasCode(error, 'refused')) return (error.refusal?.retry ?? 'again') === 'again';
+  return hasCode(error, 'unreachable', 'interrupted', 'timeout');
 }
 
 /**

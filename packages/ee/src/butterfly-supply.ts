@@ -1,12 +1,14 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import type { Acknowledgement } from './acknowledgement.ts';
+import { isPassing } from './back-off.ts';
 import { type CertificateFolder, type StoredBatch, validityOf } from './certificate-folder.ts';
 import { EeError, hasCode } from './error.ts';
 import { decodeInfo, type Info } from './info.ts';
+import { toHex } from './json-record.ts';
 import { openAndKeep } from './open-and-keep.ts';
 import { type OpenedBatch, openBatch, openIdentification } from './open-batch.ts';
 import type { ButterflyKind, Profile } from './profile.ts';
-import { generateCaterpillarKeys, type KeyWishes } from './provisioning-request.ts';
+import { generateCaterpillarKeys, type RequestWishes } from './provisioning-request.ts';
 import type { ProvisioningState } from './provisioning-state.ts';
 import type { RaSession } from './ra-session.ts';
 
@@ -15,6 +17,8 @@ const MAX_FILES = 208;
 
 /** Identification certificates overlap by an hour (721 h, sheet 3.6). */
 const OVERLAP_SEC = 3_600;
+
+type AcknowledgedState = ProvisioningState & Required<Pick<ProvisioningState, 'acknowledged'>>;
 
 export interface DownloadSelection {
   /** This file alone. */
@@ -40,9 +44,13 @@ export class ButterflySupply {
     this.#folder = profile.certificates(kind);
   }
 
-  async request(wishes: KeyWishes): Promise<Acknowledgement> {
+  async request(wishes: RequestWishes): Promise<Acknowledgement> {
     const held = await this.#profile.provisioning(this.#kind);
-    if (held?.acknowledged !== undefined) return held.acknowledged;
+    if (held?.acknowledged !== undefined) {
+      const begun = await this.#profile.provisioningAnew(this.#kind);
+      if (begun === undefined && wishes.anew !== true) return held.acknowledged;
+      return this.#requestAnew({ ...held, acknowledged: held.acknowledged }, begun, wishes);
+    }
     if (held !== undefined) this.#session.report({ type: 'resumed', kind: this.#kind });
     const keys = held?.keys ?? generateCaterpillarKeys(this.#session.random, wishes);
     const wish = { type: this.#kind, keys };
@@ -51,13 +59,74 @@ export class ButterflySupply {
     );
   }
 
+  /**
+   * New keys in a request of their own. The one before it goes on until this one is acknowledged, and for good when the RA
+   * refuses this one and cannot have taken it.
+   */
+  async #requestAnew(
+    held: AcknowledgedState,
+    begun: ProvisioningState | undefined,
+    wishes: RequestWishes,
+  ): Promise<Acknowledgement> {
+    const kind = this.#kind;
+    if (begun !== undefined) {
+      this.#session.report({ type: 'resumed', kind });
+      if (isOneOf(held.bodies, begun.bodies)) {
+        // It was taken over, and the power went before it was removed here.
+        await this.#profile.removeProvisioningAnew(kind);
+        return held.acknowledged;
+      }
+    }
+    const keys = begun?.keys ?? generateCaterpillarKeys(this.#session.random, wishes);
+    const save = (state: ProvisioningState) =>
+      state.acknowledged === undefined
+        ? this.#profile.saveProvisioningAnew(kind, state)
+        : this.#replace(held, state);
+    let isInDoubt = begun !== undefined;
+    const onDoubt = () => {
+      isInDoubt = true;
+    };
+    try {
+      const isTrial = wishes.anew !== true;
+      const state = begun ?? { keys, bodies: [] };
+      return await this.#session.provision(state, { type: kind, keys }, save, { isTrial, onDoubt });
+    } catch (error) {
+      if (!hasCode(error, 'refused')) throw error;
+      if (!isInDoubt) await this.#profile.removeProvisioningAnew(kind);
+      if (wishes.anew === true) throw error;
+      this.#session.report({ type: 'not-replaced', kind, reason: error });
+      return held.acknowledged;
+    }
+  }
+
+  async #replace(held: AcknowledgedState, next: ProvisioningState): Promise<void> {
+    // No other keys open what was fetched under the ones that go.
+    for (const i of await this.#folder.held()) {
+      if ((await this.#folder.opened(i)) === undefined) await this.#openOrDrop(i, held);
+    }
+    await this.#folder.removePartials();
+    const last = Math.max(-1, ...(await this.#folder.openedNumbers()));
+    const files = this.#kind === 'identification' ? { firstFile: last + 1 } : {};
+    await this.#profile.saveProvisioning(this.#kind, { ...next, ...files });
+    await this.#profile.removeProvisioningAnew(this.#kind);
+  }
+
+  async #openOrDrop(i: number, held: AcknowledgedState): Promise<void> {
+    const zip = await this.#folder.zip(i);
+    try {
+      if (zip !== undefined) await this.#open(i, zip, held, undefined);
+    } catch (error) {
+      if (!hasCode(error, 'invalid-batch')) throw error;
+    }
+  }
+
   async acknowledgement(): Promise<Acknowledgement> {
     return (await this.#acknowledged()).acknowledged;
   }
 
   async download(selection: DownloadSelection): Promise<OpenedBatch[]> {
     const state = await this.#acknowledged();
-    const first = selection.i ?? (await this.#first());
+    const first = selection.i ?? (await this.#first(state));
     const count = selection.i === undefined ? (selection.count ?? this.#supply()) : 1;
     const batches: OpenedBatch[] = [];
     let hasJumped = selection.i !== undefined;
@@ -65,12 +134,12 @@ export class ButterflySupply {
     for (let i = first; i < end; i += 1) {
       const held = await this.#folder.opened(i);
       if (held?.failures.length === 0) continue;
-      const waitForIt = held === undefined && i === first && (await this.#isWaitedFor(i));
-      const zip = await this.#zip(i, state.acknowledged, held !== undefined, waitForIt);
+      const waitForIt = held === undefined && i === first && (await this.#isWaitedFor(i, state));
+      const zip = await this.#zip(i, state, held !== undefined, waitForIt);
       if (zip !== undefined) batches.push(await this.#open(i, zip, state, held));
       // What is held may have been taken off the RA since, and says nothing of later files.
       else if (held === undefined) {
-        const next = hasJumped ? undefined : await this.#afterGap(i);
+        const next = hasJumped ? undefined : await this.#afterGap(i, state);
         if (next === undefined) break;
         hasJumped = true;
         i = next - 1;
@@ -80,9 +149,8 @@ export class ButterflySupply {
   }
 
   async fetch(i: number): Promise<Uint8Array> {
-    const { acknowledged } = await this.#acknowledged();
-    const held = await this.#folder.zip(i);
-    return held ?? this.#session.fetchZip(this.#kind, i, acknowledged, this.#folder, false);
+    const state = await this.#acknowledged();
+    return (await this.#folder.zip(i)) ?? this.#fetchZip(i, state, false);
   }
 
   async info(): Promise<Info> {
@@ -93,19 +161,22 @@ export class ButterflySupply {
   }
 
   /** The first file that matters: of the current i-period, or after all that are over. */
-  async #first(): Promise<number> {
+  async #first({ firstFile = 0 }: ProvisioningState): Promise<number> {
     const now = this.#session.now();
     if (this.#kind === 'pseudonym') return this.#session.enrollment.iPeriods.at(now);
     // Files are numbered from 0 (Q11), and what period a file is for stands in its certificate.
     const last = await this.#lastOpened((end) => end <= now);
-    return last === undefined ? 0 : last.i + 1;
+    return Math.max(firstFile, last === undefined ? 0 : last.i + 1);
   }
 
   /** A device that was away for months may find the files in between gone. Identification only. */
-  async #afterGap(missing: number): Promise<number | undefined> {
+  async #afterGap(
+    missing: number,
+    { firstFile = 0 }: ProvisioningState,
+  ): Promise<number | undefined> {
     if (this.#kind === 'pseudonym') return undefined;
     const last = await this.#lastOpened(() => true);
-    if (last === undefined) return undefined;
+    if (last === undefined || last.i < firstFile) return undefined;
     const step = last.end - last.start - OVERLAP_SEC;
     const skipped = step > 0 ? Math.floor((this.#session.now() - last.start) / step) : 0;
     return last.i + skipped > missing ? last.i + skipped : undefined;
@@ -129,9 +200,10 @@ export class ButterflySupply {
   }
 
   /** An HTTP 500 for what the device needs now is waited out; for a later file it is the end. */
-  async #isWaitedFor(i: number): Promise<boolean> {
+  async #isWaitedFor(i: number, { firstFile = 0 }: ProvisioningState): Promise<boolean> {
     if (this.#kind === 'pseudonym') return true;
-    return i === 0 && (await this.#folder.openedNumbers()).length === 0;
+    const opened = await this.#folder.openedNumbers();
+    return i === firstFile && !opened.some((number) => number >= firstFile);
   }
 
   /**
@@ -141,30 +213,44 @@ export class ButterflySupply {
    */
   async #zip(
     i: number,
-    ack: Acknowledgement,
+    state: AcknowledgedState,
     isOpened: boolean,
     waitForIt: boolean,
   ): Promise<Uint8Array | undefined> {
     const held = isOpened ? undefined : await this.#folder.zip(i);
     if (held !== undefined) return held;
     try {
-      return await this.#session.fetchZip(this.#kind, i, ack, this.#folder, waitForIt);
+      return await this.#fetchZip(i, state, waitForIt);
     } catch (error) {
-      if (waitForIt || !hasCode(error, 'refused')) throw error;
+      // A code that says anything but "not there" is no end.
+      if (waitForIt || !hasCode(error, 'refused') || !isPassing(error)) throw error;
       this.#session.report({ type: 'end', kind: this.#kind, i });
       return undefined;
     }
   }
 
+  /** @throws EeError `not-due` for a file of a request that was replaced; else as `RaSession.fetchZip` */
+  async #fetchZip(
+    i: number,
+    { firstFile = 0, acknowledged }: AcknowledgedState,
+    waitForIt: boolean,
+  ): Promise<Uint8Array> {
+    if (i < firstFile) {
+      throw new EeError('not-due', `expected a file of the present request, saw ${i}`);
+    }
+    const name = { i, number: i - firstFile };
+    return this.#session.fetchZip(this.#kind, name, acknowledged, this.#folder, waitForIt);
+  }
+
   async #open(
     i: number,
     zip: Uint8Array,
-    { keys }: ProvisioningState,
+    { keys, firstFile = 0 }: ProvisioningState,
     held: StoredBatch | undefined,
   ): Promise<OpenedBatch> {
     const { trust, promisedCertificates: expected } = this.#session;
     const { iPeriods } = this.#session.enrollment;
-    const options = { i, keys, trust, iPeriods, time: this.#session.now() };
+    const options = { keys, trust, iPeriods, time: this.#session.now() };
     return openAndKeep({
       ...(this.#kind === 'pseudonym' && expected !== undefined && { expected }),
       kind: this.#kind,
@@ -172,16 +258,28 @@ export class ButterflySupply {
       folder: this.#folder,
       held,
       open: () =>
-        this.#kind === 'pseudonym' ? openBatch(zip, options) : openIdentification(zip, options),
+        this.#kind === 'pseudonym'
+          ? openBatch(zip, { ...options, i })
+          : numbered(i, openIdentification(zip, { ...options, i: i - firstFile })),
       report: this.#session.report,
     });
   }
 
-  async #acknowledged(): Promise<ProvisioningState & { readonly acknowledged: Acknowledgement }> {
+  async #acknowledged(): Promise<AcknowledgedState> {
     const state = await this.#profile.provisioning(this.#kind);
     if (state?.acknowledged === undefined) {
       throw new EeError('not-acknowledged', 'expected an acknowledged request, saw none');
     }
     return { ...state, acknowledged: state.acknowledged };
   }
+}
+
+/** By its number in the folder, whatever the RA calls it. */
+function numbered(i: number, { certificates, failures }: OpenedBatch): OpenedBatch {
+  return { i, certificates: certificates.map((opened) => ({ ...opened, i })), failures };
+}
+
+function isOneOf(bodies: readonly Uint8Array[], others: readonly Uint8Array[]): boolean {
+  const known = new Set(others.map(toHex));
+  return bodies.some((body) => known.has(toHex(body)));
 }

@@ -52,6 +52,13 @@ export class CertificateFolder {
     await this.#storage.remove(this.#file(i, 'zip'));
   }
 
+  /** Forgets what is left of interrupted downloads. */
+  async removePartials(): Promise<void> {
+    for (const i of await numbers(this.#storage, `${this.#prefix}batches`, 'etag')) {
+      await this.partial(i, 0).begin(undefined);
+    }
+  }
+
   /** The numbers of the zips that are there, ascending. */
   async held(): Promise<number[]> {
     return numbers(this.#storage, `${this.#prefix}batches`, 'zip');
@@ -119,7 +126,7 @@ export function formatNumber(i: number): string {
 export async function numbers(
   storage: ProfileStorage,
   folder: string,
-  extension: 'zip' | 'json',
+  extension: 'zip' | 'etag' | 'json',
 ): Promise<number[]> {
   const pattern = new RegExp(`^([0-9A-F]{1,8})\\.${extension}$`);
   const found = (await storage.list(folder)).flatMap((name) => {

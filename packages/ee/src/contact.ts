@@ -1,7 +1,7 @@
 import { type RequestHash, requestHash } from '@chrysalis/scms';
 import type { Acknowledgement } from './acknowledgement.ts';
 import { type BackOff, withBackOff } from './back-off.ts';
-import { hasCode } from './error.ts';
+import { type EeError, hasCode } from './error.ts';
 import type { ProvisioningState } from './provisioning-state.ts';
 
 /** Of more bodies than this that nobody answered, those after the oldest are forgotten. */
@@ -20,6 +20,8 @@ export interface ContactParts<Keys> {
   readonly backOff: BackOff;
   /** A body was made and is on disk. */
   readonly onBody: (requestHash: RequestHash) => void;
+  /** A body was sent, and the RA may hold it: no answer came. */
+  readonly onDoubt?: () => void;
 }
 
 export interface Answer {
@@ -69,7 +71,7 @@ export async function contact<Keys>(
       try {
         return await acknowledge(async () => body);
       } catch (error) {
-        if (!hasCode(error, 'refused')) throw error;
+        if (!hasCode(error, 'refused') || isWhateverBody(error)) throw error;
         refused.add(body);
       }
     }
@@ -82,10 +84,16 @@ export async function contact<Keys>(
     } catch (error) {
       if (made !== undefined && !hasCode(error, 'refused')) {
         doubtful = limit([...doubtful, made], MAX_BODIES);
+        parts.onDoubt?.();
       }
       throw error;
     }
   }, parts.backOff);
+}
+
+/** Whether it is the device that is refused, so that another body would fare no better. */
+function isWhateverBody({ refusal }: EeError): boolean {
+  return refusal?.name === 'raBlacklisted' || refusal?.name === 'raMoreThanAllowedTries';
 }
 
 /** The oldest is the likeliest to have been accepted, the newest the likeliest to be accepted yet. */

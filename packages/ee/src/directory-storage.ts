@@ -11,20 +11,27 @@ const DIRECTORY_MODE = 0o700;
 /** What an interrupted write leaves behind: `.<name>.<random>.tmp`. */
 const TEMPORARY = /^\..*\.[0-9a-f]{16}\.tmp$/;
 
+/** No write of a report takes longer. */
+const WRITE_MS = 60_000;
+
+const REPORTS = 'reports';
+
 /** The folders of a profile; a fixed list, so that the sweep never walks a directory that is not ours. */
 const FOLDERS = [
   'bundle',
   'bundle/certificates',
   'batches',
   'certificates',
+  'anew',
   'identification',
   'identification/batches',
   'identification/certificates',
+  'identification/anew',
   'application',
   'application/requests',
   'application/batches',
   'application/certificates',
-  'reports',
+  REPORTS,
 ] as const;
 
 /** Files with private keys in them, by their names. */
@@ -62,7 +69,10 @@ export class DirectoryStorage implements ProfileStorage {
   async sweep(): Promise<void> {
     for (const folder of ['.', ...FOLDERS]) {
       for (const name of await this.#entries(folder)) {
-        if (TEMPORARY.test(name)) await this.remove(join(folder, name));
+        if (!TEMPORARY.test(name)) continue;
+        // A report is written without the lock; it is sealed, and holds no key.
+        if (folder === REPORTS && (await this.#isFresh(join(folder, name)))) continue;
+        await this.remove(join(folder, name));
       }
     }
   }
@@ -115,6 +125,18 @@ export class DirectoryStorage implements ProfileStorage {
       folder = join(folder, part);
       await createDirectory(folder);
     }
+  }
+
+  /** Whether a file may be one that is being written. */
+  async #isFresh(name: string): Promise<boolean> {
+    return attempt(`look at ${name}`, async () => {
+      try {
+        return Date.now() - (await stat(join(this.path, name))).mtimeMs < WRITE_MS;
+      } catch (error) {
+        if (systemCodeOf(error) === 'ENOENT') return true;
+        throw error;
+      }
+    });
   }
 
   async #entries(folder: string): Promise<string[]> {

@@ -1,5 +1,4 @@
 import { type Random, systemRandom } from '@chrysalis/crypto';
-import { endOfValidity, type VerifiedCertificate } from '@chrysalis/ieee1609dot2';
 import { type Clock, parseFileName, systemClock } from '@chrysalis/scms';
 import type { Acknowledgement } from './acknowledgement.ts';
 import { ApplicationSupply, type ApplicationWishes } from './application-supply.ts';
@@ -10,35 +9,17 @@ import { type DeviceSettings, kindsOf } from './device-settings.ts';
 import type { CertificateKind } from './download-url.ts';
 import type { Enrollment } from './enrollment.ts';
 import { EeError, hasCode } from './error.ts';
-import {
-  adopt,
-  type Governance,
-  govern,
-  type HeldFiles,
-  RA_FILE_KINDS,
-  type RaFileKind,
-} from './governance.ts';
+import { type FileOutcomes, FollowedFiles } from './followed-files.ts';
+import type { HeldFiles } from './governance.ts';
 import { httpsTransport } from './https-transport.ts';
 import type { Info } from './info.ts';
 import type { OpenedBatch } from './open-batch.ts';
 import type { ButterflyKind, Profile } from './profile.ts';
 import type { Progress } from './progress.ts';
-import {
-  encodeRaCertificate,
-  endsWithin,
-  expectRaInForce,
-  openRaCertificate,
-  RA_RENEWAL_SEC,
-  type RaJudgement,
-  successorIn,
-  withRa,
-} from './ra-certificate.ts';
-import type { RaFile, RaFileAnswer } from './ra-file.ts';
 import { RaSession } from './ra-session.ts';
 import type { RaTransport } from './ra-transport.ts';
 import { composeReport, type ReportWish, reporterOf } from './report.ts';
 import { ReportOutbox, type SentReports } from './report-outbox.ts';
-import { expectCrlsInTime, expectNotRevoked } from './revocation.ts';
 import { type TopUpOptions, type TopUpResult, topUp } from './top-up.ts';
 
 export interface EndEntityOptions {
@@ -55,13 +36,16 @@ export interface EndEntityOptions {
   readonly onProgress?: (progress: Progress) => void;
 }
 
-/** What came of asking for a file; `refused`: it came and does not verify. */
-export type FileOutcome = RaFileAnswer['type'] | 'refused';
-export type FileOutcomes = Readonly<Record<RaFileKind, FileOutcome>>;
-
 export interface ReportOutcome extends SentReports {
   /** Whether the RA has this one. */
   readonly isSent: boolean;
+}
+
+export interface KeptReport {
+  /** Of its file in the outbox. */
+  readonly name: string;
+  /** Those that wait now, this one included. */
+  readonly waiting: number;
 }
 
 export interface DownloadResult {
@@ -93,8 +77,7 @@ export class EndEntity implements AsyncDisposable {
   readonly #butterfly: Readonly<Record<ButterflyKind, ButterflySupply>>;
   readonly #application: ApplicationSupply;
   readonly #outbox: ReportOutbox;
-  #enrollment: Enrollment;
-  #governance: Governance;
+  readonly #files: FollowedFiles;
 
   private constructor(
     profile: Profile,
@@ -104,7 +87,6 @@ export class EndEntity implements AsyncDisposable {
     options: EndEntityOptions,
   ) {
     const { clock = systemClock, random = systemRandom, sleep = systemSleep } = options;
-    this.#enrollment = enrollment;
     this.settings = settings;
     this.#profile = profile;
     const { ocsp = false } = settings;
@@ -113,7 +95,7 @@ export class EndEntity implements AsyncDisposable {
     // A connection of their own: on one that carried an enrollment certificate reports would have a name.
     this.#reportTransport = options.transport ?? httpsTransport({ x509Root, ocsp });
     this.#session = new RaSession({
-      enrollment: () => this.#enrollment,
+      enrollment: () => this.#files.enrollment,
       settings,
       transport: this.#transport,
       reportTransport: this.#reportTransport,
@@ -122,9 +104,9 @@ export class EndEntity implements AsyncDisposable {
       sleep,
       ...(options.signal && { signal: options.signal }),
       report: (progress) => options.onProgress?.(progress),
-      governance: () => this.#governance,
+      governance: () => this.#files.governance,
     });
-    this.#governance = govern(files, enrollment, this.#session.now(), this.#onRefused);
+    this.#files = new FollowedFiles(profile, this.#session, enrollment, files);
     this.#butterfly = {
       pseudonym: new ButterflySupply('pseudonym', profile, this.#session),
       identification: new ButterflySupply('identification', profile, this.#session),
@@ -143,7 +125,7 @@ export class EndEntity implements AsyncDisposable {
 
   /** With the RA certificate that holds now. */
   get enrollment(): Enrollment {
-    return this.#enrollment;
+    return this.#files.enrollment;
   }
 
   /** The kinds of certificates that the device keeps topped up. */
@@ -158,15 +140,16 @@ export class EndEntity implements AsyncDisposable {
    * the RA answers with the same acknowledgement. An acknowledged request is not sent again.
    *
    * A body that is refused may have become too old (the RA allows seconds): the same keys then go out
-   * in a new body. Never a second set of keys.
+   * in a new body. Never a second set of keys, but with `anew`: then the acknowledged request goes on until the RA has taken the
+   * new one, and for good when the RA refuses it.
    *
    * @param wishes for keys that are made now; those of a request that is taken up stay what they are
    * @throws EeError `tls`, `unreachable`, `interrupted`, `timeout`, `refused` after all retries,
-   *   `unexpected-response`, `too-large`, `invalid-ack`, `revoked`, `storage`, `aborted`;
+   *   `unexpected-response`, `too-large`, `invalid-ack`, `revoked`, `not-due`, `storage`, `aborted`;
    *   ScmsDataError `dialect`
    */
   async request(kind: CertificateKind, wishes: ApplicationWishes = {}): Promise<Acknowledgement> {
-    await this.#expectFit();
+    await this.#files.expectFit();
     return kind === 'application'
       ? this.#application.request(wishes)
       : this.#butterfly[kind].request(wishes);
@@ -196,7 +179,7 @@ export class EndEntity implements AsyncDisposable {
     kind: CertificateKind,
     selection: DownloadSelection = {},
   ): Promise<DownloadResult> {
-    await this.#expectFit();
+    await this.#files.expectFit();
     const batches =
       kind === 'application'
         ? await this.#application.download()
@@ -213,7 +196,7 @@ export class EndEntity implements AsyncDisposable {
    * @throws EeError as `request`, `not-acknowledged`, `invalid-url`
    */
   async fetch(kind: ButterflyKind, i: number): Promise<Uint8Array> {
-    await this.#expectFit();
+    await this.#files.expectFit();
     return this.#butterfly[kind].fetch(i);
   }
 
@@ -223,13 +206,14 @@ export class EndEntity implements AsyncDisposable {
    * @throws EeError as `download`, `invalid-info`
    */
   async info(kind: ButterflyKind): Promise<Info> {
-    await this.#expectFit();
+    await this.#files.expectFit();
     return this.#butterfly[kind].info();
   }
 
   /**
    * Fetches the local policy file, the local certificate chain file and, from its own place, the CRLs,
-   * those that are new. What verifies is kept and holds from now on; what does not is told and left.
+   * those that are new. What verifies is kept and holds from now on; what does not is told and left. An HTTP 500 for a policy
+   * or chain file of which one is held is waited out.
    *
    * A newer RA certificate in the chain file is taken; one is asked for when the present one has ended,
    * is about to, or is revoked.
@@ -239,35 +223,20 @@ export class EndEntity implements AsyncDisposable {
    *   `tls`, `unreachable`, `interrupted`, `timeout`, `unexpected-response`, `too-large`, `storage`, `aborted`
    */
   async fetchFiles(): Promise<FileOutcomes> {
-    const { files: held } = this.#governance;
-    const outcomes: Record<RaFileKind, FileOutcome> = {
-      policy: 'not-offered',
-      chains: 'not-offered',
-      crl: 'not-offered',
-    };
-    const fresh: Partial<Record<RaFileKind, RaFile>> = {};
-    // The documented order (sheet 3.3); they are taken in when all are there.
-    for (const which of ['policy', 'chains', 'crl'] as const) {
-      // One that does not verify any more is not what the RA should spare us.
-      const known = this.#governance.followed.has(which) ? held[which] : undefined;
-      const answer = await this.#fetchFile(which, known);
-      outcomes[which] = answer.type;
-      if (answer.type === 'new') fresh[which] = answer.file;
-      const { name } = fresh[which] ?? held[which] ?? {};
-      const { type } = answer;
-      this.#session.report({
-        type: 'file',
-        which,
-        answer: type,
-        ...(name !== undefined && { name }),
-      });
-    }
-    const refused = await this.#takeIn(fresh, outcomes);
-    // The policy may be signed by an RA certificate that has only now come.
-    const left = (await this.#followRa()) ? await this.#takeIn(refused.files, outcomes) : refused;
-    for (const [which, reason] of left.reasons) this.#onRefused(which, reason);
-    await this.#expectFit();
-    return outcomes;
+    return (await this.#files.fetch()).outcomes;
+  }
+
+  /**
+   * A contact: fetches the files first, as the documented order has it (sheet 3.3), and then does its work. One that was withheld
+   * holds up nothing, and fails the contact at its end.
+   *
+   * @throws what the work throws; EeError `refused` when a file was withheld, and as {@link fetchFiles}
+   */
+  async afterFiles<T>(work: (files: FileOutcomes) => Promise<T>): Promise<T> {
+    const { outcomes, failure } = await this.#files.fetch();
+    const result = await work(outcomes);
+    if (failure !== undefined) throw failure;
+    return result;
   }
 
   /**
@@ -279,11 +248,7 @@ export class EndEntity implements AsyncDisposable {
    * @throws EeError `invalid-ra-certificate`, `refused`, and as the transport throws
    */
   async fetchRaCertificate(): Promise<boolean> {
-    const octets = await this.#session.fetchRaCertificate();
-    const ra = openRaCertificate(octets, this.#judgement());
-    if (ra === undefined) this.#session.report({ type: 'ra-certificate-kept' });
-    else await this.#takeRa(ra, 'service');
-    return ra !== undefined;
+    return this.#files.fetchRaCertificate();
   }
 
   /**
@@ -291,22 +256,33 @@ export class EndEntity implements AsyncDisposable {
    * the RA can be reached. What cannot be sent waits for the next contact.
    *
    * @returns whether it was sent, and what else waits
-   * @throws EeError `cannot-report`, `revoked`, `too-large`, `outbox-full`, `storage`, `aborted`
+   * @throws EeError as {@link keepReport}, `aborted`
    */
   async report(wish: ReportWish): Promise<ReportOutcome> {
+    const { name } = await this.keepReport(wish);
+    const reports = await this.sendReports();
+    return { ...reports, isSent: !(await this.#outbox.has(name)) };
+  }
+
+  /**
+   * Makes a report and keeps it for the next {@link sendReports}. The one thing that may be done beside another process that works
+   * on the profile: it adds a file and changes none.
+   *
+   * @throws EeError `cannot-report`, `revoked`, `too-large`, `outbox-full`, `storage`
+   */
+  async keepReport(wish: ReportWish): Promise<KeptReport> {
     const { random } = this.#session;
-    const { trust, ma } = this.#governance;
+    const { trust, ma } = this.#files.governance;
     const { kind } = this.settings;
     const time = this.#session.now();
-    await expectNotRevoked(this.#profile, this.enrollment, this.#governance, time);
+    await this.#files.expectNotRevoked();
     if (ma === undefined)
       throw new EeError('cannot-report', 'expected the MA, saw none in the bundle');
     const currentI = this.enrollment.iPeriods.at(time);
     const reporter = await reporterOf(this.#profile, { kind, currentI, trust, time, random });
     const octets = composeReport({ wish, reporter, ma, time, random });
     const name = await this.#outbox.add(octets, time);
-    const reports = await this.sendReports();
-    return { ...reports, isSent: !(await this.#outbox.has(name)) };
+    return { name, waiting: await this.#outbox.count() };
   }
 
   /**
@@ -320,9 +296,7 @@ export class EndEntity implements AsyncDisposable {
     if (waiting === 0) return none;
     try {
       // A device that is revoked, or cannot know, reports nothing (sheet 1.14).
-      const now = this.#session.now();
-      await expectNotRevoked(this.#profile, this.enrollment, this.#governance, now);
-      expectCrlsInTime(this.#governance, now);
+      await this.#files.expectMayReport();
     } catch (reason) {
       if (!hasCode(reason, 'revoked', 'crl-overdue')) throw reason;
       return { ...none, reason };
@@ -334,10 +308,17 @@ export class EndEntity implements AsyncDisposable {
    * One whole contact in the documented order (sheet 3.3, 3.5): policy and chain files, requests where
    * they are due, new files, `.info`. What is not ready yet is left for a later contact.
    *
-   * @throws EeError as the methods above; what was done before stays done
+   * A kind that fails is told and holds up none of the others, nor does a file that is withheld.
+   *
+   * @throws EeError as the methods above, the first when there are several; what was done stays done
    */
   async topUp(options: TopUpOptions = {}): Promise<TopUpResult> {
-    return topUp(this, this.#session.now.bind(this.#session), options);
+    const parts = {
+      now: () => this.#session.now(),
+      onFailed: (kind: CertificateKind, reason: Error) =>
+        this.#session.report({ type: 'failed', kind, reason }),
+    };
+    return topUp(this, parts, options);
   }
 
   /** When an RSE has to ask for its next application certificate; 0 for at once. */
@@ -362,93 +343,6 @@ export class EndEntity implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  /** Adopts new files as far as they verify, and keeps them; says which do not. */
-  async #takeIn(fresh: HeldFiles, outcomes: Record<RaFileKind, FileOutcome>) {
-    const reasons = new Map<RaFileKind, EeError>();
-    const { files: held } = this.#governance;
-    const now = this.#session.now();
-    this.#governance = adopt(held, fresh, this.enrollment, now, (which, reason) =>
-      reasons.set(which, reason),
-    );
-    const files: Partial<Record<RaFileKind, RaFile>> = {};
-    for (const which of RA_FILE_KINDS) {
-      const file = fresh[which];
-      if (file === undefined) continue;
-      outcomes[which] = reasons.has(which) ? 'refused' : 'new';
-      if (reasons.has(which)) files[which] = file;
-      else await this.#profile.saveRaFile(which, file);
-    }
-    return { files, reasons };
-  }
-
-  /** A CRL store that is away stops nobody: the list that is held holds on (overdue tolerance, sheet 3.7). */
-  async #fetchFile(which: RaFileKind, held: RaFile | undefined): Promise<RaFileAnswer> {
-    try {
-      return await this.#session.fetchRaFile(which, held);
-    } catch (error) {
-      if (which !== 'crl' || !(error instanceof EeError) || error.code === 'aborted') throw error;
-      this.#onRefused(which, error);
-      return { type: 'not-offered' };
-    }
-  }
-
-  readonly #onRefused = (which: RaFileKind, reason: EeError): void => {
-    this.#session.report({ type: 'file-refused', which, reason });
-  };
-
-  /**
-   * Whether the device may use what it has: it is on no CRL, its CRLs are not overdue, and the RA's
-   * certificate is in force.
-   *
-   * @throws EeError `revoked`, `crl-overdue`, `invalid-ra-certificate`, and as {@link fetchRaCertificate}
-   */
-  async #expectFit(): Promise<void> {
-    const now = this.#session.now();
-    await expectNotRevoked(this.#profile, this.enrollment, this.#governance, now);
-    expectCrlsInTime(this.#governance, now);
-    if (endsWithin(this.enrollment.ra, now, 0)) await this.fetchRaCertificate();
-    expectRaInForce(this.enrollment.ra, this.#session.now());
-  }
-
-  /**
-   * Takes the RA certificate that a chain file brings, or asks for one when the present one has ended,
-   * is about to, or is revoked.
-   *
-   * @returns whether another one holds now
-   */
-  async #followRa(): Promise<boolean> {
-    const successor = successorIn(this.#governance.components, this.#judgement());
-    if (successor !== undefined) await this.#takeRa(successor, 'chains');
-    const { ra } = this.enrollment;
-    const isRevoked = this.#governance.revocations?.find(ra) !== undefined;
-    if (!isRevoked && !endsWithin(ra, this.#session.now(), RA_RENEWAL_SEC)) {
-      return successor !== undefined;
-    }
-    try {
-      return (await this.fetchRaCertificate()) || successor !== undefined;
-    } catch (error) {
-      if (!(error instanceof EeError) || hasCode(error, 'aborted', 'storage')) throw error;
-      // The present one may do yet; whether it does is looked at before it is used.
-      this.#session.report({ type: 'ra-certificate-kept', reason: error });
-      return successor !== undefined;
-    }
-  }
-
-  async #takeRa(ra: VerifiedCertificate, from: 'chains' | 'service'): Promise<void> {
-    await this.#profile.saveRaCertificate(encodeRaCertificate(ra));
-    this.#enrollment = withRa(this.#enrollment, ra);
-    const { files } = this.#governance;
-    // Whom the files are signed by is judged anew; what is refused now was told when it came.
-    this.#governance = govern(files, this.#enrollment, this.#session.now(), () => {});
-    const until = endOfValidity(ra.certificate.toBeSigned.validityPeriod);
-    this.#session.report({ type: 'ra-certificate', from, id: ra.id, until });
-  }
-
-  #judgement(): RaJudgement {
-    const { trust, revocations } = this.#governance;
-    return { enrollment: this.enrollment, trust, revocations, time: this.#session.now() };
   }
 
   #supply(kind: CertificateKind): ButterflySupply | ApplicationSupply {

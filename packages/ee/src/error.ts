@@ -14,6 +14,8 @@ export type EeErrorCode =
   | 'storage'
   /** The profile has no enrollment yet. */
   | 'not-bootstrapped'
+  /** The certificate of the present request is held and no other is due, or a file is one of a request that was replaced. */
+  | 'not-due'
   /** The RA has not acknowledged a request of this profile yet. */
   | 'not-acknowledged'
   /** A bundle of an enrollment authority is incomplete, or something in it does not verify. */

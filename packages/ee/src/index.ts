@@ -38,8 +38,7 @@ export {
   type DownloadResult,
   EndEntity,
   type EndEntityOptions,
-  type FileOutcome,
-  type FileOutcomes,
+  type KeptReport,
   type ReportOutcome,
 } from './end-entity.ts';
 export {
@@ -50,6 +49,7 @@ export {
 } from './enrollment.ts';
 export { type EnrollmentWishes, makeEnrollmentRequest, RSE_PSIDS } from './enrollment-request.ts';
 export { EeError, type EeErrorCode } from './error.ts';
+export type { FileAnswer, FileOutcome, FileOutcomes } from './followed-files.ts';
 export { adopt, type Governance, govern, type HeldFiles, type RaFileKind } from './governance.ts';
 export { type HttpsTimeouts, httpsTransport } from './https-transport.ts';
 export { decodeInfo, type Info } from './info.ts';

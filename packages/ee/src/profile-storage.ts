@@ -1,6 +1,6 @@
 /**
  * Port: where a profile's files lie. Names are relative, with `/` between a folder and a file.
- * One process at a time writes (see `lockProfile`).
+ * One process at a time writes (see `lockProfile`), except that any may add a report.
  *
  * What an attacker gains who reads it: every key of the device. Who changes it: nothing but a
  * device that no longer works, because all that comes from outside is verified again when read

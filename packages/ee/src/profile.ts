@@ -40,6 +40,8 @@ const PREFIXES: Record<CertificateKind, string> = {
   application: 'application/',
 };
 
+const ANEW = 'anew/provisioning.json';
+
 /** Reports that wait: Time32 and the begin of a hash, in hex. */
 const REPORTS = 'reports';
 const REPORT = /^[0-9a-f]{8}-[0-9a-f]{16}\.oer$/;
@@ -167,6 +169,23 @@ export class Profile {
     await this.#storage.write(`${PREFIXES[kind]}provisioning.json`, octets);
   }
 
+  /** A request with new keys that is to replace the one that was acknowledged, from its first body to its acknowledgement. */
+  async provisioningAnew(kind: ButterflyKind): Promise<ProvisioningState | undefined> {
+    const name = `${PREFIXES[kind]}${ANEW}`;
+    const octets = await this.#storage.read(name);
+    return octets && decodeProvisioningState(name, octets, CATERPILLAR_KEYS);
+  }
+
+  /** As {@link saveProvisioning}. */
+  async saveProvisioningAnew(kind: ButterflyKind, state: ProvisioningState): Promise<void> {
+    const octets = encodeProvisioningState(state, CATERPILLAR_KEYS);
+    await this.#storage.write(`${PREFIXES[kind]}${ANEW}`, octets);
+  }
+
+  async removeProvisioningAnew(kind: ButterflyKind): Promise<void> {
+    await this.#storage.remove(`${PREFIXES[kind]}${ANEW}`);
+  }
+
   /** The numbers of the application requests, ascending; the last one is the present one. */
   async applicationRequests(): Promise<number[]> {
     return numbers(this.#storage, `${PREFIXES.application}requests`, 'json');
@@ -181,6 +200,10 @@ export class Profile {
   /** As {@link saveProvisioning}. */
   async saveApplicationRequest(number: number, state: ProvisioningState<PlainKeys>): Promise<void> {
     await this.#storage.write(requestName(number), encodeProvisioningState(state, PLAIN_KEYS));
+  }
+
+  async removeApplicationRequest(number: number): Promise<void> {
+    await this.#storage.remove(requestName(number));
   }
 
   /** What the RA last said of the next file. */

@@ -3,8 +3,8 @@ import type { RequestHash } from '@chrysalis/scms';
 import type { Acknowledgement } from './acknowledgement.ts';
 import type { CertificateKind } from './download-url.ts';
 import type { EeError } from './error.ts';
+import type { FileAnswer } from './followed-files.ts';
 import type { RaFileKind } from './governance.ts';
-import type { RaFileAnswer } from './ra-file.ts';
 
 interface OfKind {
   readonly kind: CertificateKind;
@@ -14,6 +14,10 @@ interface OfKind {
 export type Progress =
   /** A request of an earlier contact is taken up: the RA may hold its body. */
   | ({ readonly type: 'resumed' } & OfKind)
+  /** A request with new keys was refused: the one before it goes on. */
+  | ({ readonly type: 'not-replaced'; readonly reason: EeError } & OfKind)
+  /** The supply of a kind is left for a later contact; the others go on. */
+  | ({ readonly type: 'failed'; readonly reason: Error } & OfKind)
   /** Keys and a new body are on disk, the connection is there, and the body is sent next. */
   | ({ readonly type: 'prepared'; readonly requestHash: RequestHash } & OfKind)
   | ({ readonly type: 'acknowledged' } & OfKind & Acknowledgement)
@@ -34,9 +38,11 @@ export type Progress =
   | {
       readonly type: 'file';
       readonly which: RaFileKind;
-      readonly answer: RaFileAnswer['type'];
+      readonly answer: FileAnswer;
       /** The one that came, or is held. */
       readonly name?: string;
+      /** Why it was withheld. */
+      readonly reason?: EeError;
     }
   /** Another RA certificate holds from now on: it came with a chain file, or was asked for. */
   | {

@@ -49,6 +49,11 @@ export interface KeyWishes {
   readonly certEncryption?: boolean;
 }
 
+export interface RequestWishes extends KeyWishes {
+  /** New keys and a new request, though one was acknowledged: for an RA that has lost what it knew, or made nothing of it. */
+  readonly anew?: boolean;
+}
+
 /** What a device asks for. */
 export type ProvisioningWish =
   | { readonly type: 'pseudonym' | 'identification'; readonly keys: CaterpillarKeys }

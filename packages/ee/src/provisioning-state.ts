@@ -16,6 +16,10 @@ export interface ProvisioningState<Keys = CaterpillarKeys> {
   readonly bodies: readonly Uint8Array[];
   /** Of an application request: what the policy said when its keys were made. */
   readonly terms?: Terms;
+  /** Of an application request: what a later policy said when the RA refused to take another request instead. */
+  readonly refusedTerms?: Terms;
+  /** Of an identification request that replaced another: where its file 0 lies in the folder. */
+  readonly firstFile?: number;
   /** Absent until the RA has acknowledged one of the bodies. */
   readonly acknowledged?: Acknowledgement & {
     /** The acknowledgement as it came. */
@@ -69,12 +73,14 @@ export function encodeProvisioningState<Keys>(
   state: ProvisioningState<Keys>,
   format: KeyFormat<Keys>,
 ): Uint8Array {
-  const { keys, bodies, terms, acknowledged } = state;
+  const { keys, bodies, terms, refusedTerms, firstFile, acknowledged } = state;
   return jsonOctets({
     status: acknowledged === undefined ? 'prepared' : 'acknowledged',
     keys: format.write(keys),
     bodies: bodies.map(toHex),
     ...(terms && { terms }),
+    ...(refusedTerms && { refusedTerms }),
+    ...(firstFile !== undefined && { firstFile }),
     ...(acknowledged && {
       acknowledged: {
         requestHash: toHex(acknowledged.requestHash),
@@ -97,6 +103,8 @@ export function decodeProvisioningState<Keys>(
     keys: format.read(record.record('keys')),
     bodies: record.octetsList('bodies'),
     ...(record.has('terms') && { terms: termsIn(record.record('terms')) }),
+    ...(record.has('refusedTerms') && { refusedTerms: termsIn(record.record('refusedTerms')) }),
+    ...(record.has('firstFile') && { firstFile: record.integer('firstFile') }),
   };
   if (!record.has('acknowledged')) return state;
   const acknowledged = record.record('acknowledged');

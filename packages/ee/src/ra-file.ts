@@ -1,6 +1,5 @@
 import { EeError } from './error.ts';
 import { JsonRecord, jsonOctets, toHex } from './json-record.ts';
-import { isRefusal } from './ra-refusal.ts';
 import type { RaResponse, RaTransport } from './ra-transport.ts';
 import { expectStatus, readBody } from './response-body.ts';
 
@@ -16,9 +15,7 @@ export interface RaFile {
 export type RaFileAnswer =
   | { readonly type: 'new'; readonly file: RaFile }
   /** HTTP 304: the one that is held. */
-  | { readonly type: 'unchanged' }
-  /** HTTP 500, which in production says no more: go on with what is held. */
-  | { readonly type: 'not-offered' };
+  | { readonly type: 'unchanged' };
 
 export interface RaFileOptions {
   readonly transport: RaTransport;
@@ -33,7 +30,8 @@ export interface RaFileOptions {
  * Asks for a file that anybody may have (sheet 1.11, 1.12, C1): a plain GET, with If-None-Match when
  * one is held.
  *
- * @throws EeError `unexpected-response`, `too-large`, and what the transport throws
+ * @throws EeError `refused` (HTTP 500: the RA is not ready, or has no such file), `unexpected-response`, `too-large`, and what
+ *   the transport throws
  */
 export async function fetchRaFile(options: RaFileOptions): Promise<RaFileAnswer> {
   const { transport, url, held, maxOctets, signal } = options;
@@ -50,15 +48,11 @@ export async function fetchRaFile(options: RaFileOptions): Promise<RaFileAnswer>
     },
     signal,
   );
-  if (isRefusal(response)) {
-    response.discard();
-    return { type: 'not-offered' };
-  }
   if (response.status === 304 && held !== undefined) {
     await readBody(response, 0);
     return { type: 'unchanged' };
   }
-  expectStatus(response, [200]);
+  expectStatus(response, [200], 'file');
   const name = fileNameOf(response);
   return { type: 'new', file: { name, octets: await readBody(response, maxOctets) } };
 }

@@ -1,9 +1,14 @@
 /** HTTP 500 of an RA: what it can mean, and what the device does next (sheet 2.1, 2.2). */
-import { RA_EE_ERROR_EXPLANATIONS, RA_EE_ERRORS, type RaEeErrorName } from '@chrysalis/scms';
+import {
+  RA_EE_ERROR_EXPLANATIONS,
+  RA_EE_ERRORS,
+  type RaEeErrorName,
+  type RaEeErrorRetry,
+} from '@chrysalis/scms';
 import type { RaResponse } from './ra-transport.ts';
 
 /** The services of an RA, as far as their refusals differ for a device. */
-export type RaService = 'request' | 'download' | 'info' | 'ra-certificate' | 'report';
+export type RaService = 'file' | 'request' | 'download' | 'info' | 'ra-certificate' | 'report';
 
 /** A refusal, read as far as the RA lets it be read. */
 export interface RaRefusal {
@@ -15,6 +20,8 @@ export interface RaRefusal {
   readonly meaning: string;
   /** What to do about it, and what the device does by itself. */
   readonly next: string;
+  /** When the device sends it again by itself; undefined without a code that stands in the table. */
+  readonly retry?: RaEeErrorRetry;
 }
 
 /** How much of the RA's own words goes into a message. */
@@ -27,6 +34,10 @@ interface Bare {
 }
 
 const BARE: Readonly<Record<RaService, Bare>> = {
+  file: {
+    meaning: 'the RA is not ready, or does not have this file',
+    next: 'the file that is held goes on; the next contact asks again',
+  },
   request: {
     meaning:
       'the RA is not ready, finds the time in the request off by more than seconds, has a set of keys of this ' +
@@ -79,14 +90,18 @@ export function readRefusal(
   }
   const name = nameOf(code);
   const words = wordsOf(headers['scms-poc-error-message']);
-  const { when = 'no public table has this code', next } =
-    name === undefined ? {} : RA_EE_ERROR_EXPLANATIONS[name];
+  const {
+    when = 'no public table has this code',
+    next,
+    retry,
+  } = name === undefined ? {} : RA_EE_ERROR_EXPLANATIONS[name];
   const advice = [next, bare?.next].filter((text) => text !== undefined);
   return {
     message: `the RA refused: HTTP ${status}, ${code} ${name ?? 'without a name'}: ${when}${words}`,
     refusal: {
       code,
       ...(name !== undefined && { name }),
+      ...(retry && { retry }),
       meaning: when,
       next: advice.length === 0 ? 'try later' : advice.join('\n'),
     },

@@ -76,6 +76,13 @@ export interface RaSessionParts {
   readonly governance: () => Governance;
 }
 
+export interface ProvisionOptions {
+  /** Whether a refusal ends the matter; else it is waited out as far as its code lets. */
+  readonly isTrial?: boolean;
+  /** A body was sent, and the RA may hold it: no answer came. */
+  readonly onDoubt?: () => void;
+}
+
 /** The exchanges of the EE-RA interface, each with its retries; what comes of them others keep. */
 export class RaSession {
   readonly random: Random;
@@ -107,6 +114,11 @@ export class RaSession {
     return this.#parts.governance().hasPolicy ? this.policy.certsPerIPeriod : undefined;
   }
 
+  /** The CRL store, if there is one. */
+  get crlUrl(): URL | undefined {
+    return this.#parts.settings.crlUrl ?? this.enrollment.crlUrl;
+  }
+
   now(): Time32 {
     return timeOf(this.#parts.clock);
   }
@@ -121,13 +133,18 @@ export class RaSession {
     state: ProvisioningState<Keys>,
     wish: ProvisioningWish,
     save: (state: ProvisioningState<Keys>) => Promise<void>,
+    { isTrial = false, onDoubt }: ProvisionOptions = {},
   ): Promise<Acknowledgement> {
     const { type: kind } = wish;
     const acknowledgement = await contact(state, {
       send: (makeBody) => this.#send(kind, makeBody),
       save,
       newBody: () => this.#newBody(wish),
-      backOff: this.#backOff(),
+      backOff: {
+        ...this.#backOff(),
+        isWorthRetrying: ({ code }) => !isTrial || code !== 'refused',
+      },
+      ...(onDoubt && { onDoubt }),
       onBody: (requestHash) => this.report({ type: 'prepared', kind, requestHash }),
     });
     this.report({ type: 'acknowledged', kind, ...acknowledgement });
@@ -146,12 +163,13 @@ export class RaSession {
    * Fetches a zip into its folder, going on from where an earlier attempt broke off.
    *
    * @param i its number in the folder
+   * @param number its number in the name at the RA; an application certificate has none
    * @param waitForIt whether an HTTP 500 is waited out; else it ends the matter
    * @throws EeError `refused` and others as `downloadOnce`
    */
   async fetchZip(
     kind: CertificateKind,
-    i: number,
+    { i, number = i }: { readonly i: number; readonly number?: number },
     ack: Acknowledgement,
     folder: CertificateFolder,
     waitForIt: boolean,
@@ -160,7 +178,9 @@ export class RaSession {
     const { transport, settings, signal } = this.#parts;
     const url = resolveDownloadUrl(kind, certDLURL, settings.raUrl);
     const file: DownloadFile =
-      kind === 'application' ? { type: kind, requestHash } : { type: 'batch', requestHash, i };
+      kind === 'application'
+        ? { type: kind, requestHash }
+        : { type: 'batch', requestHash, i: number };
     const zip = await withBackOff(
       () =>
         downloadOnce({
@@ -200,19 +220,32 @@ export class RaSession {
     }, this.#backOff());
   }
 
-  /** A file that anybody may have, if there is another than the one that is held. */
-  async fetchRaFile(which: RaFileKind, held: RaFile | undefined): Promise<RaFileAnswer> {
-    const { transport, settings, signal } = this.#parts;
-    const crlUrl = settings.crlUrl ?? this.enrollment.crlUrl;
-    if (which === 'crl' && crlUrl === undefined) return { type: 'not-offered' };
+  /**
+   * A file that anybody may have, if there is another than the one that is held.
+   *
+   * A refusal is waited out when the RA is known to have the file. Else it is taken for what it says most likely: that the RA
+   * has none.
+   *
+   * @throws EeError `refused` and others as `fetchRaFile`
+   */
+  async fetchRaFile(
+    which: RaFileKind,
+    held: RaFile | undefined,
+    isKnown: boolean,
+  ): Promise<RaFileAnswer> {
+    const { transport, signal } = this.#parts;
+    const { crlUrl } = this;
     const url = crlUrl && which === 'crl' ? crlStoreUrl(crlUrl) : this.#url(PATHS[which]);
     const maxOctets = MAX_FILE_OCTETS[which];
     return withBackOff(
       () => fetchRaFile({ transport, url, held, maxOctets, ...(signal && { signal }) }),
       {
         ...this.#backOff(),
-        // A CRL store that is away stops nobody, and is not waited for.
-        isWorthRetrying: ({ code }) => which !== 'crl' || code !== 'unreachable',
+        isWorthRetrying: ({ code }) => {
+          // A CRL store that is away stops nobody, and is not waited for.
+          if (which === 'crl') return code !== 'unreachable' && code !== 'refused';
+          return code !== 'refused' || isKnown;
+        },
       },
     );
   }

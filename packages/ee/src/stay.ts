@@ -62,8 +62,9 @@ function pauseAfter(failures: number, random: Random): number {
   return Math.round(Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), MAX_PAUSE_MS) * (1 + jitter));
 }
 
-/** What may go better with a later contact; not the profile's own troubles, and not the user's word. */
+/** What may go better with a later contact; not what the RA will refuse for ever, not the profile's own troubles, and not the user's word. */
 function isOfTheContact(error: unknown): error is EeError {
+  if (hasCode(error, 'refused') && error.refusal?.retry === 'never') return false;
   return hasCode(
     error,
     'unreachable',

@@ -1,17 +1,26 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
+import { ScmsDataError } from '@chrysalis/scms';
 import type { CertificateKind } from './download-url.ts';
-import type { EndEntity, FileOutcomes } from './end-entity.ts';
+import type { EndEntity } from './end-entity.ts';
+import { EeError, hasCode } from './error.ts';
+import type { FileOutcomes } from './followed-files.ts';
 import type { Info } from './info.ts';
 import type { OpenedBatch } from './open-batch.ts';
 import type { SentReports } from './report-outbox.ts';
+
+/** An RA that has not offered its policy or chains yet is asked again within a day. */
+const FILES_PAUSE_SEC = 86_400;
 
 export interface TopUpOptions {
   /** Those of the device's settings when missing. */
   readonly kinds?: readonly CertificateKind[];
   /** At most so many batches of pseudonym certificates, from the current period on. */
   readonly weeks?: number;
-  /** Whether to wait for what the RA has promised for later. */
-  readonly wait?: boolean;
+  /**
+   * What the RA has promised for no later than so many seconds from now is waited for; 0 when missing, Infinity for whatever it has
+   * promised. Everything is asked for before anything is waited for.
+   */
+  readonly waitSec?: number;
 }
 
 export interface TopUpResult {
@@ -35,22 +44,43 @@ export interface Supply {
   readonly due: Time32 | undefined;
 }
 
+export interface TopUpParts {
+  readonly now: () => Time32;
+  /** A kind is left for a later contact. */
+  readonly onFailed: (kind: CertificateKind, reason: Error) => void;
+}
+
+interface Asked {
+  readonly kind: CertificateKind;
+  readonly certDLTime: Time32;
+}
+
 /** See `EndEntity.topUp`. */
 export async function topUp(
   ee: EndEntity,
-  now: () => Time32,
-  { kinds = ee.kinds, weeks, wait = false }: TopUpOptions,
+  { now, onFailed }: TopUpParts,
+  { kinds = ee.kinds, weeks, waitSec = 0 }: TopUpOptions,
 ): Promise<TopUpResult> {
-  const files = await ee.fetchFiles();
-  const reports = await ee.sendReports();
-  const supplies: Supply[] = [];
-  for (const kind of kinds) supplies.push(await topUpKind(kind));
-  const due = supplies.flatMap((supply) => supply.due ?? []);
-  return { files, reports, supplies, due: due.length === 0 ? undefined : Math.min(...due) };
+  return ee.afterFiles(async (files) => {
+    const reports = await ee.sendReports();
+    const failures: Error[] = [];
+    const asked = await forEach(kinds, failures, ask);
+    // What is there already is not kept waiting by what is not.
+    asked.sort((a, b) => a.certDLTime - b.certDLTime);
+    const collected = await forEach(asked, failures, collect);
+    const [failure] = failures;
+    if (failure !== undefined) throw failure;
+    const supplies = kinds.flatMap((kind) => collected.filter((supply) => supply.kind === kind));
+    return { files, reports, supplies, due: dueOf(files, supplies) };
+  });
 
-  async function topUpKind(kind: CertificateKind): Promise<Supply> {
+  async function ask(kind: CertificateKind): Promise<Asked> {
     const { certDLTime } = await ee.request(kind);
-    if (wait) await ee.waitUntilReady(kind);
+    return { kind, certDLTime };
+  }
+
+  async function collect({ kind, certDLTime }: Asked): Promise<Supply> {
+    if (certDLTime - now() <= waitSec) await ee.waitUntilReady(kind);
     if (now() < certDLTime) return { kind, batches: [], ready: certDLTime, due: certDLTime };
     const count = kind === 'pseudonym' && weeks !== undefined ? { count: weeks } : {};
     const { batches } = await ee.download(kind, count);
@@ -58,4 +88,37 @@ export async function topUp(
     const info = await ee.info(kind);
     return { kind, batches, info, due: info.type === 'next' ? info.time : undefined };
   }
+
+  /** One after the other; one that fails holds up none of the others. */
+  async function forEach<T extends CertificateKind | Asked, R>(
+    items: readonly T[],
+    failures: Error[],
+    work: (item: T) => Promise<R>,
+  ): Promise<R[]> {
+    const results: R[] = [];
+    for (const item of items) {
+      try {
+        results.push(await work(item));
+      } catch (error) {
+        if (!isOfOneKind(error)) throw error;
+        failures.push(error);
+        onFailed(typeof item === 'string' ? item : item.kind, error);
+      }
+    }
+    return results;
+  }
+
+  function dueOf(files: FileOutcomes, supplies: readonly Supply[]): Time32 | undefined {
+    const due = supplies.flatMap((supply) => supply.due ?? []);
+    if (due.length === 0) return undefined;
+    const isMissing = files.policy === 'not-offered' || files.chains === 'not-offered';
+    return Math.min(...due, ...(isMissing ? [now() + FILES_PAUSE_SEC] : []));
+  }
+}
+
+/** Not what every other kind would meet as well. */
+function isOfOneKind(error: unknown): error is EeError | ScmsDataError {
+  if (error instanceof ScmsDataError) return true;
+  if (!(error instanceof EeError) || error.refusal?.name === 'raBlacklisted') return false;
+  return !hasCode(error, 'aborted', 'storage', 'revoked', 'crl-overdue');
 }

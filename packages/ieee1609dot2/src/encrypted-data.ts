@@ -7,8 +7,8 @@ import {
   eciesUnwrap,
   eciesWrap,
   equalConstantTime,
+  type KeyAgreement,
   type Point,
-  type PrivateKey,
   type Random,
   SHA256_EMPTY,
 } from '@chrysalis/crypto';
@@ -38,8 +38,8 @@ export interface Decrypter {
   unwrap(ciphertext: EciesCiphertext, p1: Uint8Array): Uint8Array;
 }
 
-/** A decrypter over a private key in this process. */
-export function decrypterOf(key: PrivateKey): Decrypter {
+/** A decrypter over a private key in this process, or over one elsewhere that does the ECDH alone. */
+export function decrypterOf(key: KeyAgreement): Decrypter {
   return { unwrap: (ciphertext, p1) => eciesUnwrap(key, ciphertext, p1) };
 }
 

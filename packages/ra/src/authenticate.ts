@@ -1,7 +1,6 @@
 import { CoerError } from '@chrysalis/coer';
 import {
   CryptoError,
-  equalConstantTime,
   PublicKey,
   pointFromUncompressed,
 } from '@chrysalis/crypto';
@@ -9,12 +8,9 @@ import {
   type Certificate,
   checkValidAt,
   decryptForCertificate,
-  type EncryptedData,
-  endOfValidity,
   type HashedCertificate,
   hashCertificate,
   Ieee1609Dot2Error,
-  recipientIdOf,
   type Time32,
   type VerifiedCertificate,
 } from '@chrysalis/ieee1609dot2';
@@ -31,7 +27,8 @@ import {
 } from '@chrysalis/scms';
 import type { Blacklist } from './blacklist.ts';
 import type { DeviceRegistry, KnownDevice } from './device-registry.ts';
-import type { RaIdentity, RaOptions } from './options.ts';
+import type { RaOptions } from './options.ts';
+import { recipientOf } from './recipient.ts';
 import { Refusal } from './refusal.ts';
 
 /** The steps of authentication, in the order of seed page one and section 1.8 of the fact sheet. */
@@ -143,25 +140,14 @@ export class Authenticator {
     this.#step('decode');
     const encrypted = refuseDecoding(codes.notEncrypted, () => decodeSecured(secured));
     this.#step('open');
-    const { certificate, decrypter } = this.#recipientOf(encrypted);
+    const { identity, clock } = this.#options;
+    const { certificate, decrypter } = recipientOf(identity, encrypted, timeOf(clock));
     const opened = refuseAs(codes.notOpened, () =>
       decryptForCertificate(encrypted, certificate, decrypter),
     );
     return refuseDecoding(codes.signature, () =>
       decodeSignedRequest(decodeSigned(opened), this.#options.dialects),
     );
-  }
-
-  /** The RA as it is, or as it was when the data name a certificate of then that is not over. */
-  #recipientOf(encrypted: EncryptedData): Pick<RaIdentity, 'certificate' | 'decrypter'> {
-    const { identity, clock } = this.#options;
-    const named = recipientIdOf(encrypted);
-    const former = identity.former?.find(
-      ({ certificate }) => named && equalConstantTime(certificate.id, named),
-    );
-    if (former === undefined) return identity;
-    const { validityPeriod } = former.certificate.certificate.toBeSigned;
-    return timeOf(clock) < endOfValidity(validityPeriod) ? former : identity;
   }
 
   /** An enrollment certificate of an ECA on the whitelist, valid now with all above it. */

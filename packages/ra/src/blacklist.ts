@@ -1,7 +1,14 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import type { Database } from '@chrysalis/store';
 import type { CompiledQuery, Transaction } from 'kysely';
+import type { BlacklistEvent } from './audit-event.ts';
+import type { AuditLog } from './audit-log.ts';
 import type { BlacklistTable, RaSchema } from './schema.ts';
+
+/** Longest reason in the audit log. */
+const MAX_REASON = 500;
+/** Entries of one statement, and events of one write of the audit log. */
+const ROWS_AT_A_TIME = 200;
 
 /** An entry: who may neither request nor download, why, since when. */
 export interface BlacklistEntry {
@@ -17,11 +24,14 @@ export interface BlacklistEntry {
  */
 export class Blacklist {
   readonly #database: Database<RaSchema>;
+  readonly #audit: AuditLog | undefined;
   /** Built once: every request of every device asks it. */
   readonly #entry: CompiledQuery;
 
-  constructor(database: Database<RaSchema>) {
+  /** @param audit where changes are written down before whoever asked for them is told */
+  constructor(database: Database<RaSchema>, audit?: AuditLog) {
     this.#database = database;
+    this.#audit = audit;
     this.#entry = database.query
       .selectFrom('blacklist')
       .select('added_at')
@@ -63,7 +73,8 @@ export class Blacklist {
    * @returns false when it was listed before
    */
   async add(enrollmentHash: Uint8Array, reason: string, at: Time32): Promise<boolean> {
-    return this.#database.transaction(async (query) => {
+    await this.#audit?.ready();
+    const isNew = await this.#database.transaction(async (query) => {
       const result = await query
         .insertInto('blacklist')
         .values({ enrollment_hash: enrollmentHash, reason, added_at: at })
@@ -72,6 +83,45 @@ export class Blacklist {
       await block(query, enrollmentHash, true);
       return result.numInsertedOrUpdatedRows === 1n;
     });
+    if (isNew) await this.#audit?.record(changeOf('added', enrollmentHash, reason));
+    return isNew;
+  }
+
+  /**
+   * As {@link add}, of many in one transaction.
+   *
+   * @param along is given the certificates that were not listed before, hex; what it writes is durable with them
+   */
+  async addAll(
+    enrollmentHashes: readonly Uint8Array[],
+    reason: string,
+    at: Time32,
+    along: (query: Transaction<RaSchema>, added: ReadonlySet<string>) => Promise<void>,
+  ): Promise<void> {
+    await this.#audit?.ready();
+    const added: Uint8Array[] = [];
+    await this.#database.transaction(async (query) => {
+      for (let n = 0; n < enrollmentHashes.length; n += ROWS_AT_A_TIME) {
+        const some = enrollmentHashes.slice(n, n + ROWS_AT_A_TIME);
+        const rows = await query
+          .insertInto('blacklist')
+          .values(some.map((enrollment_hash) => ({ enrollment_hash, reason, added_at: at })))
+          .onConflict((conflict) => conflict.doNothing())
+          .returning('enrollment_hash')
+          .execute();
+        added.push(...rows.map(({ enrollment_hash }) => enrollment_hash));
+        await query
+          .updateTable('device')
+          .set({ blocked: 1 })
+          .where('enrollment_hash', 'in', some)
+          .execute();
+      }
+      await along(query, new Set(added.map(hex)));
+    });
+    for (let n = 0; n < added.length; n += ROWS_AT_A_TIME) {
+      const some = added.slice(n, n + ROWS_AT_A_TIME);
+      await this.#audit?.record(...some.map((hash) => changeOf('added', hash, reason)));
+    }
   }
 
   /**
@@ -80,7 +130,8 @@ export class Blacklist {
    * @returns false when it was not listed
    */
   async remove(enrollmentHash: Uint8Array): Promise<boolean> {
-    return this.#database.transaction(async (query) => {
+    await this.#audit?.ready();
+    const isGone = await this.#database.transaction(async (query) => {
       const { numDeletedRows } = await query
         .deleteFrom('blacklist')
         .where('enrollment_hash', '=', enrollmentHash)
@@ -88,7 +139,26 @@ export class Blacklist {
       await block(query, enrollmentHash, false);
       return numDeletedRows === 1n;
     });
+    if (isGone) await this.#audit?.record(changeOf('removed', enrollmentHash));
+    return isGone;
   }
+}
+
+function changeOf(
+  change: BlacklistEvent['change'],
+  enrollmentHash: Uint8Array,
+  reason?: string,
+): BlacklistEvent {
+  return {
+    event: 'blacklist',
+    change,
+    enrollment: hex(enrollmentHash),
+    ...(reason !== undefined && { reason: reason.slice(0, MAX_REASON) }),
+  };
+}
+
+function hex(octets: Uint8Array): string {
+  return Buffer.from(octets).toString('hex');
 }
 
 function entryOf({ enrollment_hash, reason, added_at }: BlacklistTable): BlacklistEntry {

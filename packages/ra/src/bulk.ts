@@ -16,14 +16,20 @@ export async function insertRows(
   into: string,
   rows: readonly (readonly unknown[])[],
 ): Promise<void> {
-  for (let at = 0; at < rows.length; ) {
-    const count = Math.min(MOST_ROWS, 2 ** Math.floor(Math.log2(rows.length - at)));
-    const some = rows.slice(at, at + count);
+  for (const some of portions(rows)) {
     const row = `(${some[0]?.map(() => '?').join(', ')})`;
     const values = some.map(() => row).join(', ');
     await query.executeQuery(
       CompiledQuery.raw(`insert into ${into} values ${values}`, some.flat()),
     );
+  }
+}
+
+/** Of as few sizes as can be, so that few statements are prepared. */
+export function* portions<T>(rows: readonly T[]): Generator<readonly T[], void> {
+  for (let at = 0; at < rows.length; ) {
+    const count = Math.min(MOST_ROWS, 2 ** Math.floor(Math.log2(rows.length - at)));
+    yield rows.slice(at, at + count);
     at += count;
   }
 }

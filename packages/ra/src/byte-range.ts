@@ -13,7 +13,7 @@ export function parseRange(
   header: string | undefined,
   length: number,
 ): ByteRange | 'whole' | 'unsatisfiable' {
-  const [, start, end] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header?.trim() ?? '') ?? [];
+  const [, start, end] = /^bytes=(\d{0,15})-(\d{0,15})$/i.exec(header?.trim() ?? '') ?? [];
   if (start === undefined || end === undefined || (start === '' && end === '')) return 'whole';
   if (start === '') {
     const suffix = Number(end);

@@ -2,13 +2,17 @@ import type { AddressInfo } from 'node:net';
 import { sha256 } from '@chrysalis/crypto';
 import { Door } from './door.ts';
 import type { Download } from './download.ts';
+import { createGuards } from './guards.ts';
 import { createDeviceServer, sendUnlessHeld } from './http-server.ts';
 import { OcspStaple } from './ocsp-staple.ts';
 import type { RaOptions } from './options.ts';
 import { Refusal } from './refusal.ts';
 
 export interface CrlStoreOptions
-  extends Pick<RaOptions, 'listen' | 'tls' | 'ocsp' | 'errorDetail' | 'clock' | 'log'> {
+  extends Pick<
+    RaOptions,
+    'listen' | 'tls' | 'ocsp' | 'errorDetail' | 'clock' | 'log' | 'limits' | 'refusalTickMs'
+  > {
   /** The CompositeCrl that is in force, COER; undefined when none was ever made. */
   newest(): Promise<Uint8Array | undefined>;
 }
@@ -30,9 +34,11 @@ const NAME_OCTETS = 8;
 export async function startCrlStore(options: CrlStoreOptions): Promise<CrlStore> {
   const { listen, tls, ocsp, errorDetail, log } = options;
   const staple = ocsp && new OcspStaple({ ...options, ocsp });
-  const app = createDeviceServer(tls, new Door(errorDetail, log), staple);
+  const newest = async () => downloadOf(await options.newest());
+  const guards = createGuards(options.limits, options.refusalTickMs);
+  const app = createDeviceServer(tls, new Door(errorDetail, log), guards, staple);
   app.get('/download-crl/', async (request, reply) =>
-    sendUnlessHeld(request, reply, downloadOf(await options.newest()), log),
+    sendUnlessHeld(request, reply, await guards.load.run('anonymous', newest), log),
   );
   await staple?.start();
   await app.listen({ host: listen.address, port: listen.port });

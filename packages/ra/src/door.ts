@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { RA_EE_ERRORS } from '@chrysalis/scms';
+import type { AuditedRefusals } from './audited-refusals.ts';
 import type { Log } from './options.ts';
 import { Refusal } from './refusal.ts';
 
@@ -20,20 +21,24 @@ const MAX_MESSAGE = 300;
 export class Door {
   readonly #detail: 'production' | 'qa';
   readonly #log: Log;
+  readonly #audited: AuditedRefusals | undefined;
 
-  constructor(detail: 'production' | 'qa', log: Log) {
+  constructor(detail: 'production' | 'qa', log: Log, audited?: AuditedRefusals) {
     this.#detail = detail;
     this.#log = log;
+    this.#audited = audited;
   }
 
   refuse(error: unknown, where: { readonly method: string; readonly path: string }): WireRefusal {
     if (error instanceof Refusal) {
       const { code, reason, message } = error;
       this.#log.info({ ...where, code, reason, detail: message }, 'refused');
+      this.#audited?.refused(error, where.path);
       return this.#answer(code, `${reason}: ${message}`);
     }
     const id = randomUUID();
     this.#log.error({ ...where, id, err: error }, 'failed');
+    this.#audited?.failed(id, where.path);
     return this.#answer(RA_EE_ERRORS.chrysalisInternalError, `internal error ${id}`);
   }
 

@@ -24,6 +24,8 @@ export interface Download {
   readonly octets: Uint8Array;
   /** Strong: the same tag means the same octets. Absent for a file that changes under its name. */
   readonly etag?: string;
+  /** Told how it was answered: status, and octets of the body. */
+  readonly onAnswer?: (status: number, octets: number) => void;
 }
 
 /** What an authenticated device asks for. */
@@ -130,8 +132,21 @@ export class Downloads {
       );
       if (device === undefined) return answer({ file, name, device });
       await this.#contacts.seen(device, timeOf(this.#options.clock));
-      return answer({ file, name, device: active(device) });
+      return this.#audited(service, file, await answer({ file, name, device: active(device) }));
     });
+  }
+
+  /** A download leaves whether the audit log takes it or not: the device has its right to it on record already. */
+  #audited(service: TriedService, file: DownloadFile, download: Download): Download {
+    const { audit } = this.#options;
+    if (audit === undefined) return download;
+    const requestHash = Buffer.from(file.requestHash).toString('hex');
+    const i = file.type === 'batch' ? { i: file.i } : file.type === 'application' ? { i: 0 } : {};
+    return {
+      ...download,
+      onAnswer: (status, octets) =>
+        audit.note({ event: 'download', service, requestHash, ...i, status, octets }),
+    };
   }
 }
 

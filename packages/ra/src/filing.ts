@@ -1,5 +1,6 @@
 import type { Transaction } from 'kysely';
 import { sql } from 'kysely';
+import type { IssuanceEvent } from './audit-event.ts';
 import { type FileOwner, fileKey, zipFile } from './batch-file.ts';
 import { change } from './bulk.ts';
 import type { OperatorsView } from './operators-view.ts';
@@ -32,7 +33,11 @@ export class Filing {
     const filed = outcomes.flatMap((outcome) =>
       outcome.status === 'fulfilled' && outcome.value ? [outcome.value] : [],
     );
-    if (filed.length > 0) await this.#record(filed);
+    if (filed.length > 0) {
+      // Before the rows are gone: what is interrupted is written down twice, and never not at all.
+      await this.#options.audit?.record(...filed.map(issuanceEvent));
+      await this.#record(filed);
+    }
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     return true;
   }
@@ -90,6 +95,11 @@ export class Filing {
       await this.#view.tally(query, 'certificates', certificates);
     });
   }
+}
+
+function issuanceEvent({ batch, count }: { batch: CompleteBatch; count: number }): IssuanceEvent {
+  const requestHash = Buffer.from(batch.request_hash).toString('hex');
+  return { event: 'issuance', kind: batch.kind, requestHash, i: batch.i, certificates: count };
 }
 
 /** Files without a gap count; those beyond the first gap are noted until it closes. */

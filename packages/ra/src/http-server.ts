@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CoerError, decode } from '@chrysalis/coer';
 import { Ieee1609Dot2Data } from '@chrysalis/ieee1609dot2';
@@ -6,14 +7,17 @@ import { ScmsPdu122 } from '@chrysalis/scms';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { isRangeApplicable, parseRange } from './byte-range.ts';
 import { isHeld } from './conditional.ts';
+import type { Connections } from './connections.ts';
 import type { Door } from './door.ts';
 import type { Download, Downloads } from './download.ts';
+import type { Guards } from './guards.ts';
 import type { LocalFiles } from './local-files.ts';
 import type { MisbehaviorReports } from './misbehavior-reports.ts';
 import type { OcspStaple } from './ocsp-staple.ts';
 import type { Log, RaOptions } from './options.ts';
 import type { Provisioning } from './provision.ts';
 import { Refusal } from './refusal.ts';
+import type { Arrival } from './refusal-tick.ts';
 import type { CertificateKind } from './schema.ts';
 import { tlsOptions } from './tls-options.ts';
 
@@ -28,6 +32,8 @@ const HEAD_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 30_000;
 /** How often Node looks for requests that take too long: by so much the two may be exceeded. */
 const TIMEOUT_CHECK_MS = 5000;
+/** The same for times that are shorter than those. */
+const TIMEOUT_CHECK_SHARE = 0.5;
 const KEEP_ALIVE_MS = 60_000;
 /** A connection on which nothing moves for so long is dropped: a peer that does not read its answer holds no memory. */
 const STALLED_MS = 60_000;
@@ -55,6 +61,15 @@ export interface Services {
   readonly raCertificate: Uint8Array;
 }
 
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Undefined when the framework refused it before it became a request. */
+    arrival: Arrival | undefined;
+    /** Of a clock that nobody sets. */
+    arrivedMs: number;
+  }
+}
+
 /** Where a server finds the OCSP response for its certificate; without one it staples none. */
 type Staple = Pick<OcspStaple, 'current'>;
 
@@ -66,10 +81,11 @@ export function createHttpServer(
   options: RaOptions,
   services: Services,
   door: Door,
+  guards: Guards,
   staple?: Staple,
 ): FastifyInstance {
-  const app = createDeviceServer(options.tls, door, staple);
-  addServices(app, services, options.log);
+  const app = createDeviceServer(options.tls, door, guards, staple);
+  addServices(app, services, guards, options.log);
   return app;
 }
 
@@ -79,18 +95,22 @@ export function createHttpServer(
 export function createDeviceServer(
   tls: RaOptions['tls'],
   door: Door,
+  guards: Guards,
   staple?: Staple,
 ): FastifyInstance {
+  const refuse = (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
+    leave(reply, request, door, guards, error);
   const app = Fastify({
-    serverFactory: (handler) => createTlsServer(tls, handler, door, staple),
+    serverFactory: (handler) => createTlsServer(tls, handler, door, guards, staple),
     bodyLimit: MAX_BODY,
     exposeHeadRoutes: false,
     // A request that arrives while we stop is answered like any other: 503 is no status of ours.
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
-      leave(reply as unknown as FastifyReply, request, door, asRefusal(error));
+      refuse(asRefusal(error), request, reply as unknown as FastifyReply);
     },
   });
+  addGuards(app, guards);
 
   // Devices send application/octet-stream or no type at all: the body is octets whatever the header says.
   app.removeAllContentTypeParsers();
@@ -99,76 +119,112 @@ export function createDeviceServer(
   });
   app.setNotFoundHandler((request, reply) => {
     const seen = `${request.method} ${request.url.slice(0, 100)}`;
-    return leave(
-      reply,
-      request,
-      door,
-      new Refusal('raInvalidURL', `expected one of our services, saw ${seen}`),
-    );
+    const expected = `expected one of our services, saw ${seen}`;
+    refuse(new Refusal('raInvalidURL', expected), request, reply);
   });
-  app.setErrorHandler((error, request, reply) => leave(reply, request, door, asRefusal(error)));
-  const { closeConnections } = trackConnections(app.server);
-  app.addHook('preClose', async () => closeConnections());
+  app.setErrorHandler((error, request, reply) => refuse(asRefusal(error), request, reply));
+  app.addHook('preClose', async () => closeConnections(app.server, guards.connections));
+  app.addHook('onListen', async () => guards.load.start());
+  app.addHook('onClose', async () => guards.load.stop());
   return app;
 }
 
-function addServices(app: FastifyInstance, services: Services, log: Log): void {
+/** Tells the guards where each request is. */
+function addGuards(app: FastifyInstance, { tick, connections, metrics }: Guards): void {
+  app.decorateRequest('arrival', undefined);
+  app.decorateRequest('arrivedMs', 0);
+  app.addHook('onRequest', (request, reply, done) => {
+    const { socket } = request;
+    // Never answered: its connection is about to be closed.
+    if (!connections.begin(socket)) return void reply.hijack();
+    reply.raw.once('close', () => connections.end(socket));
+    request.arrival = tick.arrive();
+    request.arrivedMs = performance.now();
+    done();
+  });
+  app.addHook('preValidation', (request, _reply, done) => {
+    // A body had to come first.
+    if (request.body !== undefined) request.arrival?.complete();
+    connections.work(request.socket);
+    done();
+  });
+  app.addHook('onSend', (request, reply, payload, done) => {
+    connections.answer(request.socket);
+    const { statusCode } = reply;
+    if (statusCode < 500) {
+      metrics?.served(request.routeOptions.url, statusCode, secondsSinceArrival(request));
+    }
+    done(null, payload);
+  });
+}
+
+function secondsSinceArrival({ arrival, arrivedMs }: FastifyRequest): number {
+  return arrival === undefined ? 0 : (performance.now() - arrivedMs) / 1000;
+}
+
+function addServices(app: FastifyInstance, services: Services, { load }: Guards, log: Log): void {
+  const { provisioning, downloads, files, reports, raCertificate } = services;
   for (const [path, kind] of Object.entries(PROVISIONING_PATHS)) {
     app.post(path, async (request, reply) => {
-      const ack = await services.provisioning.provision(kind, bodyOf(request));
+      const ack = await load.run('provisioning', () =>
+        provisioning.provision(kind, bodyOf(request)),
+      );
       return reply.type(OCTET_STREAM).send(Buffer.from(ack));
     });
   }
   app.post('/retrieve-ra-certificate', async (request, reply) => {
-    expectRaCertRequest(bodyOf(request));
-    return reply.type(OCTET_STREAM).send(Buffer.from(services.raCertificate));
+    await load.run('anonymous', () => expectRaCertRequest(bodyOf(request)));
+    return reply.type(OCTET_STREAM).send(Buffer.from(raCertificate));
   });
   // The stub of the services that others wrote has GET without a body here (Q5).
-  app.get('/retrieve-ra-certificate', async (_request, reply) =>
-    reply.type(OCTET_STREAM).send(Buffer.from(services.raCertificate)),
-  );
-  app.get('/download/batch', async (request, reply) =>
-    sendFile(request, reply, await services.downloads.batch(downloadReqOf(request)), log),
-  );
-  app.get('/download/identity-certificate', async (request, reply) => {
-    const file = await services.downloads.identityCertificate(downloadReqOf(request));
-    return sendFile(request, reply, file, log);
+  app.get('/retrieve-ra-certificate', async (_request, reply) => {
+    const octets = await load.run('anonymous', () => raCertificate);
+    return reply.type(OCTET_STREAM).send(Buffer.from(octets));
   });
-  app.get('/download/application-certificate', async (request, reply) => {
-    const file = await services.downloads.applicationCertificate(downloadReqOf(request));
-    return sendFile(request, reply, file, log);
-  });
-  app.get('/download/info', async (request, reply) =>
-    sendFile(request, reply, await services.downloads.info(downloadReqOf(request)), log),
-  );
-  const { reports } = services;
+  const authenticated: Readonly<Record<string, (header?: string) => Promise<Download>>> = {
+    '/download/batch': (header) => downloads.batch(header),
+    '/download/identity-certificate': (header) => downloads.identityCertificate(header),
+    '/download/application-certificate': (header) => downloads.applicationCertificate(header),
+    '/download/info': (header) => downloads.info(header),
+  };
+  for (const [path, download] of Object.entries(authenticated)) {
+    app.get(path, async (request, reply) => {
+      const file = await load.run('download', () => download(downloadReqOf(request)));
+      return sendFile(request, reply, file, log);
+    });
+  }
   if (reports) {
     app.post('/process-misbehavior-report', { bodyLimit: MAX_REPORT }, async (request, reply) => {
-      await reports.accept(bodyOf(request));
+      // Given up with provisioning: a device keeps its reports.
+      await load.run('provisioning', () => reports.accept(bodyOf(request)));
       return reply.send();
     });
   }
-  app.get('/download/local-certificate-chain', async (request, reply) =>
-    sendUnlessHeld(request, reply, services.files.localCertificateChain(), log),
-  );
-  app.get('/download/policy/local', async (request, reply) =>
-    sendUnlessHeld(request, reply, services.files.localPolicy(), log),
-  );
+  app.get('/download/local-certificate-chain', async (request, reply) => {
+    const file = await load.run('anonymous', () => files.localCertificateChain());
+    return sendUnlessHeld(request, reply, file, log);
+  });
+  app.get('/download/policy/local', async (request, reply) => {
+    const file = await load.run('anonymous', () => files.localPolicy());
+    return sendUnlessHeld(request, reply, file, log);
+  });
 }
 
 function createTlsServer(
   tls: RaOptions['tls'],
   handler: Parameters<typeof createServer>[1] & object,
   door: Door,
+  guards: Guards,
   staple: Staple | undefined,
 ): Server {
+  const { headTimeoutMs = HEAD_TIMEOUT_MS, requestTimeoutMs = REQUEST_TIMEOUT_MS } = guards.limits;
   const server = createServer(
     {
       ...tlsOptions(tls),
       maxHeaderSize: MAX_HEAD,
-      headersTimeout: HEAD_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+      headersTimeout: headTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: Math.min(TIMEOUT_CHECK_MS, headTimeoutMs * TIMEOUT_CHECK_SHARE),
       keepAliveTimeout: KEEP_ALIVE_MS,
       // Node's own answer would be 400: ours is the door's.
       requireHostHeader: false,
@@ -176,16 +232,14 @@ function createTlsServer(
     handler,
   );
   server.setTimeout(STALLED_MS);
+  guards.connections.watch(server);
   // Asked in each handshake whose client asks (RFC 6066 §8). The certificate is always the one of `tls`.
   if (staple) server.on('OCSPRequest', (_cert, _issuer, done) => done(null, staple.current()));
   // Without TLS nothing can be said. Node would hand the socket on as a client's error all the same.
   server.prependListener('tlsClientError', (_error, socket) => socket.destroy());
   const refuse = (socket: Duplex, seen: string) => {
-    refuseOnSocket(
-      socket,
-      door,
-      new Refusal('raWrongParameters', `expected a request, saw ${seen}`),
-    );
+    const refusal = new Refusal('raWrongParameters', `expected a request, saw ${seen}`);
+    refuseOnSocket(socket as Socket, door, guards, refusal);
   };
   // What Node itself would answer with 400, 408, 413, 417 or 431.
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
@@ -201,24 +255,13 @@ function createTlsServer(
  * Closes the connections of a server that stops: idle ones as they become idle, the others after a grace. Node
  * closes those alone that are idle at that moment, and knows none whose handshake is not over.
  */
-function trackConnections(server: FastifyInstance['server']): { closeConnections(): void } {
-  const open = new Set<Duplex>();
-  server.on('connection', (socket: Duplex) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
+function closeConnections(server: FastifyInstance['server'], connections: Connections): void {
+  const sweep = setInterval(() => server.closeIdleConnections(), CLOSE_SWEEP_MS);
+  const grace = setTimeout(() => connections.closeAll(), CLOSE_GRACE_MS);
+  server.once('close', () => {
+    clearInterval(sweep);
+    clearTimeout(grace);
   });
-  return {
-    closeConnections() {
-      const sweep = setInterval(() => server.closeIdleConnections(), CLOSE_SWEEP_MS);
-      const grace = setTimeout(() => {
-        for (const socket of open) socket.destroy();
-      }, CLOSE_GRACE_MS);
-      server.once('close', () => {
-        clearInterval(sweep);
-        clearTimeout(grace);
-      });
-    },
-  };
 }
 
 function bodyOf(request: FastifyRequest): Uint8Array {
@@ -265,14 +308,17 @@ function sendFile(
       : 'whole';
   if (range === 'unsatisfiable') {
     log.debug({ file: name, status: 416 }, 'no such range');
+    file.onAnswer?.(416, 0);
     return reply.code(416).header('content-range', `bytes */${octets.length}`).send();
   }
   if (range === 'whole') {
     log.debug({ file: name, status: 200, octets: octets.length }, 'file served');
+    file.onAnswer?.(200, octets.length);
     return reply.send(Buffer.from(octets));
   }
   const { first, last } = range;
   log.debug({ file: name, status: 206, first, octets: last - first + 1 }, 'file served');
+  file.onAnswer?.(206, last - first + 1);
   return reply
     .code(206)
     .header('content-range', `bytes ${first}-${last}/${octets.length}`)
@@ -304,25 +350,43 @@ function asRefusal(error: unknown): unknown {
   });
 }
 
+/** The only way out for what is no answer: what it says is the door's, and when the tick's. */
 function leave(
   reply: FastifyReply,
   request: FastifyRequest,
   door: Door,
+  { tick, connections, metrics }: Guards,
   error: unknown,
-): FastifyReply {
-  const path = request.url.slice(0, 100);
-  const { status, headers } = door.refuse(error, { method: request.method, path });
-  return reply.code(status).headers(headers).send();
+): void {
+  const { socket, method, url } = request;
+  connections.refuse(socket);
+  metrics?.refused(request.routeOptions.url, error, secondsSinceArrival(request));
+  const { status, headers } = door.refuse(error, { method, path: url.slice(0, 100) });
+  const arrival = request.arrival ?? tick.arrive();
+  arrival.refuse(
+    () => void reply.code(status).headers(headers).send(),
+    () => void socket.destroy(),
+  );
 }
 
 /** For connections that never became a request: the same answer, written by hand. */
-function refuseOnSocket(socket: Duplex, door: Door, error: Refusal): void {
-  if (!socket.writable || socket.destroyed) return;
+function refuseOnSocket(
+  socket: Socket,
+  door: Door,
+  { tick, connections, metrics }: Guards,
+  error: Refusal,
+): void {
+  // More of what was refused already comes until the tick.
+  if (!socket.writable || socket.destroyed || !connections.refuse(socket)) return;
+  metrics?.refused(undefined, error, 0);
   const { headers } = door.refuse(error, { method: '', path: '' });
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  const date = `date: ${new Date().toUTCString()}\r\n`;
   const head = `HTTP/1.1 500 Internal Server Error\r\n${lines.join('')}content-length: 0\r\n`;
-  const answer = `${head}${date}\r\n`;
-  // Node has let go of these sockets: nobody else would close one whose peer keeps its half open.
-  socket.end(answer, () => socket.destroy());
+  const answer = () => {
+    if (!socket.writable || socket.destroyed) return;
+    const date = `date: ${new Date().toUTCString()}\r\n`;
+    // Node has let go of these sockets: nobody else would close one whose peer keeps its half open.
+    socket.end(`${head}${date}\r\n`, () => socket.destroy());
+  };
+  tick.arrive().refuse(answer, () => void socket.destroy());
 }

@@ -1,4 +1,22 @@
 /** The Registration Authority. */
+export {
+  AuditChainError,
+  type ChainedLine,
+  type ChainLink,
+  chainLine,
+  type LineSigner,
+} from './audit-chain.ts';
+export type * from './audit-event.ts';
+export { auditWriters } from './audit-files.ts';
+export { type AuditLog, type AuditLogOptions, AuditWriter } from './audit-log.ts';
+export {
+  AuditBrokenError,
+  type KnownLine,
+  readAuditLines,
+  type VerifiedSeries,
+  type VerifyOptions,
+  verifyAuditLog,
+} from './audit-verify.ts';
 export type { AuthenticationStep } from './authenticate.ts';
 export { fileKey, zipBatch, zipFile } from './batch-file.ts';
 export { Blacklist, type BlacklistEntry } from './blacklist.ts';
@@ -16,6 +34,7 @@ export {
 } from './device-report.ts';
 export { Door } from './door.ts';
 export { FollowedPolicy } from './followed-policy.ts';
+export type { GuardLimits } from './guards.ts';
 export { fixIPeriod, type IPeriodWish, recordedIPeriod } from './i-period-setting.ts';
 export { linkageChainsOf, type RequestOrigin } from './linkage-chains-of.ts';
 export { RA_MIGRATIONS } from './migrations.ts';
@@ -38,7 +57,10 @@ export type {
 } from './options.ts';
 export { checkReply } from './pca-conversation.ts';
 export { permissionsOf } from './permissions-of-enrollment.ts';
-export { Pipeline, type PipelineHost } from './pipeline.ts';
+export { Pipeline, type PipelineHost, type PipelineState } from './pipeline.ts';
+export { loadPkcs11, type Pkcs11Module } from './pkcs11-module.ts';
+export { Token, type TokenKey } from './pkcs11-token.ts';
+export { isPkcs11Uri, type Pkcs11Uri, parsePkcs11Uri } from './pkcs11-uri.ts';
 export { Refusal } from './refusal.ts';
 export {
   type RegistrationAuthority,
@@ -49,4 +71,5 @@ export type { RaSchema } from './schema.ts';
 export { type RaStatus, type RateStatus, raStatus, type StatusSurroundings } from './status.ts';
 export type { Warning, WarningCode } from './status-warnings.ts';
 export { tlsOptions } from './tls-options.ts';
+export { TokenError, type TokenErrorCode } from './token-error.ts';
 export { type Ending, type EndingRole, endOfPolicy } from './what-ends.ts';

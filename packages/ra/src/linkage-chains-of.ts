@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Database } from '@chrysalis/store';
 import { sql } from 'kysely';
 import { indexKey } from './pca-requests.ts';
@@ -49,6 +50,84 @@ export async function linkageChainsOf(
     enrollmentHash,
     linkage: { la1Chain: la1_chain, la2Chain: la2_chain, iMax, jMax },
   };
+}
+
+/** What the RA tells the MA of one HPCR among many: {@link RequestOrigin} without the count that no PDU has. */
+export interface BriefOrigin {
+  readonly kind: CertificateKind;
+  readonly enrollmentHash: Uint8Array;
+  readonly linkage?: {
+    readonly la1Chain: Uint8Array;
+    readonly la2Chain: Uint8Array;
+    /** The last period for which pre-linkage values were asked for. */
+    readonly iMax: number;
+  };
+}
+
+/** HPCRs, and device rows, of one statement: an HPCR is two of its parameters. */
+const AT_A_TIME = 500;
+
+/**
+ * As {@link linkageChainsOf}, for many at once and in between the requests of devices.
+ *
+ * @param hpcrs 32 octets each
+ * @returns in their order; undefined for those that the index does not have
+ */
+export async function originsOf(
+  database: Database<RaSchema>,
+  hpcrs: readonly Uint8Array[],
+): Promise<readonly (BriefOrigin | undefined)[]> {
+  const owners = await ownersOf(database, hpcrs);
+  const devices = new Map<number, BriefOrigin>();
+  for (const ids of chunksOf([...new Set(owners.values())])) {
+    const rows = await database.query
+      .selectFrom('device')
+      .select(['id', 'kind', 'enrollment_hash', 'la1_chain', 'la2_chain', 'linked_through'])
+      .where('id', 'in', ids)
+      .execute();
+    for (const { id, kind, enrollment_hash: enrollmentHash, ...row } of rows) {
+      const { la1_chain: la1Chain, la2_chain: la2Chain, linked_through: iMax } = row;
+      const isLinked = kind === 'pseudonym' && la1Chain !== null && la2Chain !== null;
+      devices.set(id, {
+        kind,
+        enrollmentHash,
+        ...(isLinked && { linkage: { la1Chain, la2Chain, iMax } }),
+      });
+    }
+    await setImmediate();
+  }
+  return hpcrs.map((hpcr) => devices.get(owners.get(keyOf(hpcr)) ?? NOBODY));
+}
+
+/** No id of a row. */
+const NOBODY = -1;
+
+/** By {@link keyOf}. */
+async function ownersOf(
+  database: Database<RaSchema>,
+  hpcrs: readonly Uint8Array[],
+): Promise<ReadonlyMap<string, number>> {
+  const owners = new Map<string, number>();
+  for (const table of await indexTables(database)) {
+    const missing = hpcrs.filter((hpcr) => !owners.has(keyOf(hpcr)));
+    for (const some of chunksOf(missing)) {
+      const keys = some.flatMap((hpcr) => [indexKey(hpcr), hpcr]);
+      const { rows } = await sql<{ hpcr: Uint8Array; device_id: number }>`
+        select hpcr, device_id from ${sql.table(table)} where hpcr in (${sql.join(keys)})
+      `.execute(database.query);
+      for (const { hpcr, device_id } of rows) owners.set(keyOf(hpcr), device_id);
+      await setImmediate();
+    }
+  }
+  return owners;
+}
+
+function keyOf(hpcr: Uint8Array): string {
+  return Buffer.from(indexKey(hpcr)).toString('hex');
+}
+
+function* chunksOf<T>(all: readonly T[]): Generator<T[], void> {
+  for (let n = 0; n < all.length; n += AT_A_TIME) yield all.slice(n, n + AT_A_TIME);
 }
 
 /** One table for each i-period: see `pca-requests.ts`. */

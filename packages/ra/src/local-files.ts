@@ -71,6 +71,14 @@ export class LocalFiles {
     await this.#running;
   }
 
+  /** What is served, by name. */
+  get names(): { readonly policy?: string; readonly chain?: string } {
+    return {
+      ...(this.#policy && { policy: this.#policy.name }),
+      ...(this.#chain && { chain: this.#chain.name }),
+    };
+  }
+
   /** `GET /download/local-certificate-chain`. @throws Refusal */
   localCertificateChain(): Download {
     if (this.#chain) return downloadOf(this.#chain);
@@ -135,6 +143,7 @@ export class LocalFiles {
     const octets = chain.compose(lccfVersion);
     this.#chain = await this.#store.keep({ type, gccfVersion, lccfVersion }, octets);
     this.#options.log.info({ file: this.#chain.name }, 'new local certificate chain file');
+    this.#options.audit?.note({ event: 'policy', file: this.#chain.name }, 'now');
   }
 
   async #makePolicy(pg: Pg): Promise<void> {
@@ -153,6 +162,7 @@ export class LocalFiles {
     this.#policy = await this.#store.keep({ type, gpfVersion, lpfVersion }, compose(lpfVersion));
     this.#adopted = adopted;
     options.log.info({ file: this.#policy.name }, 'new local policy file');
+    options.audit?.note({ event: 'policy', file: this.#policy.name }, 'now');
   }
 
   /**

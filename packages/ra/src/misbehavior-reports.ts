@@ -81,9 +81,11 @@ export class MisbehaviorReports {
 
   /** The recipient is all that the RA can check; what is for somebody else only the sender can have got wrong. */
   #expectForMa(body: Uint8Array): void {
-    const { id } = this.#ma.certificate;
+    const { certificate, former = [] } = this.#ma;
     const isForMa = recipientsOf(body).some(
-      ({ type, value }) => type === 'certRecipInfo' && equalConstantTime(value.recipientId, id),
+      ({ type, value }) =>
+        type === 'certRecipInfo' &&
+        [certificate, ...former].some(({ id }) => equalConstantTime(value.recipientId, id)),
     );
     if (!isForMa) throw new Refusal('raWrongParameters', 'expected a report to our MA');
   }

@@ -17,6 +17,8 @@ import type {
   PolicyGenerator,
 } from '@chrysalis/scms';
 import type { Database, ObjectStore } from '@chrysalis/store';
+import type { AuditLog } from './audit-log.ts';
+import type { GuardLimits } from './guards.ts';
 import type { PipelineHost } from './pipeline.ts';
 import type { RaSchema } from './schema.ts';
 
@@ -63,6 +65,8 @@ export interface PolicySource {
 export interface ReportSink {
   readonly port: MisbehaviorAuthority;
   readonly certificate: HashedCertificate;
+  /** Certificates that it had before, and whose keys it still has: reports wait in devices for up to a week. */
+  readonly former?: readonly HashedCertificate[];
 }
 
 /** An OCSP responder (RFC 6960): it says whether the X.509 certificate that devices are shown is good. */
@@ -162,6 +166,12 @@ export interface RaOptions {
   /** The same for provisioning requests; `toleranceSec` when missing (Q14). */
   readonly provisioningToleranceSec?: number;
   readonly errorDetail: 'production' | 'qa';
+  /** Refusals leave at the next multiple of so many milliseconds after their request arrived: 100 when missing, 0 at once. */
+  readonly refusalTickMs?: number;
+  /** What is taken from all devices together; see `connections.ts` and `load.ts` for what holds when it is missing. */
+  readonly limits?: Partial<GuardLimits>;
+  /** The operators' port, on the loopback interface: without it there is none. */
+  readonly ops?: { readonly port: number };
   /** Releases of ee-ra.asn that are accepted. */
   readonly dialects: readonly Dialect[];
   readonly clock: Clock;
@@ -169,6 +179,10 @@ export interface RaOptions {
   readonly dropGraceMs?: number;
   readonly random: Random;
   readonly log: Log;
+  /** Where events are written down for auditors; without it none are. The caller closes it, after the RA. */
+  readonly audit?: AuditLog;
+  /** What the audit log says at the start: the version of the program, and SHA-256 of its configuration without secrets. */
+  readonly about?: { readonly version: string; readonly config: string };
   /** Told about each step of authentication as it begins; for tests of their order, and for counting. */
   readonly onStep?: (step: string) => void;
 }
@@ -191,4 +205,5 @@ export type PipelineOptions = Pick<
   | 'pauseAfterSec'
   | 'random'
   | 'log'
+  | 'audit'
 >;

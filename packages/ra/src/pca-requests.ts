@@ -3,7 +3,7 @@ import type { Random } from '@chrysalis/crypto';
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import type { Database } from '@chrysalis/store';
 import { CompiledQuery, type Transaction } from 'kysely';
-import { change, insertRows } from './bulk.ts';
+import { change, insertRows, portions } from './bulk.ts';
 import type { Device } from './device-registry.ts';
 import type { ComposedRequest } from './expand.ts';
 import type { RaSchema } from './schema.ts';
@@ -189,10 +189,15 @@ export class PcaRequests {
   ): Promise<number> {
     return this.#database.transaction(async (query) => {
       const answers: (readonly [number, number, number, Uint8Array])[] = [];
+      const answered = results.filter(({ outcome }) => outcome.type === 'answered');
+      const taken = await take(
+        query,
+        answered.map(({ request }) => request),
+      );
       for (const { request, outcome } of results) {
         if (outcome.type !== 'answered') {
           await postpone(query, request, outcome);
-        } else if (await take(query, request)) {
+        } else if (taken.has(request)) {
           answers.push([request.deviceId, request.i, request.j, outcome.octets]);
         }
         if (outcome.type === 'answered' && request.failures > 0) {
@@ -313,10 +318,26 @@ async function addToIndex(
   }
 }
 
-/** Takes a request that was answered; false when somebody else has. */
-async function take(query: Transaction<RaSchema>, { epoch, key }: DueRequest): Promise<boolean> {
-  const taken = 'delete from pca_request where epoch = ? and key = ?';
-  return (await change(query, taken, [epoch, key])) > 0;
+/** Takes requests that were answered; those that nobody else has taken. */
+async function take(
+  query: Transaction<RaSchema>,
+  requests: readonly DueRequest[],
+): Promise<ReadonlySet<DueRequest>> {
+  const taken = new Set<DueRequest>();
+  for (const [epoch, ofEpoch] of Map.groupBy(requests, (request) => request.epoch)) {
+    for (const some of portions(ofEpoch)) {
+      const keys = some.map(({ key }) => key);
+      const { rows } = await query.executeQuery<{ key: number }>(
+        CompiledQuery.raw(
+          `delete from pca_request where epoch = ? and key in (${keys.map(() => '?').join(', ')}) returning key`,
+          [epoch, ...keys],
+        ),
+      );
+      const gone = new Set(rows.map(({ key }) => key));
+      for (const request of some) if (gone.has(request.key)) taken.add(request);
+    }
+  }
+  return taken;
 }
 
 /** The request is repeated. The first time that the PCA refuses it, nothing more is begun for its device for a while. */

@@ -21,8 +21,13 @@ const MIN_SLEEP_MS = 100;
 /** How long a period is seen to be over before it is dropped. */
 const DROP_GRACE_MS = 3_600_000;
 
+/** Whether certificates are made now: `down` between a death and the next start. */
+export type PipelineState = 'starting' | 'running' | 'down' | 'stopped';
+
 /** What makes certificates: in this thread, or somewhere else on the same state. */
 export interface PipelineHost {
+  /** For monitoring; it is taken to run when missing. */
+  readonly state?: PipelineState;
   /** Resolves when it has looked at what is due once: the PLV cache is filled by then, if the LAs are there. */
   start(): Promise<void>;
   /** Something new is there to do. */
@@ -47,6 +52,7 @@ export class Pipeline implements PipelineHost {
   readonly #filing: Filing;
   readonly #retirement: Retirement;
   readonly #periodsOver: PeriodsOver;
+  #state: PipelineState = 'starting';
   #stopping = false;
   #wake: (() => void) | undefined;
   #awake = true;
@@ -65,6 +71,10 @@ export class Pipeline implements PipelineHost {
     this.#periodsOver = new PeriodsOver(options.dropGraceMs ?? DROP_GRACE_MS);
   }
 
+  get state(): PipelineState {
+    return this.#state;
+  }
+
   async start(): Promise<void> {
     const { clock, log } = this.#options;
     try {
@@ -72,6 +82,7 @@ export class Pipeline implements PipelineHost {
     } catch (error) {
       log.error({ err: error }, 'pipeline step failed');
     }
+    this.#state = 'running';
     this.#running = this.#run();
   }
 
@@ -84,6 +95,7 @@ export class Pipeline implements PipelineHost {
     this.#stopping = true;
     this.wake();
     await this.#running;
+    this.#state = 'stopped';
   }
 
   async #run(): Promise<void> {

@@ -10,6 +10,7 @@ import {
   signMessage,
   timeOf,
 } from '@chrysalis/scms';
+import type { AcknowledgementEvent, RegistrationEvent } from './audit-event.ts';
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
 import type { Contacts } from './contacts.ts';
 import type { Device, DeviceRegistry, KnownDevice, NewDevice } from './device-registry.ts';
@@ -95,8 +96,8 @@ export class Provisioning {
     const request = requestOf(identified, kind);
     // A device that lost its acknowledgement sends the same octets again, perhaps much later.
     const bodyHash = sha256(body);
-    const repeated = storedAck(identified.devices, bodyHash);
-    if (repeated) return repeated;
+    const repeated = acknowledged(identified.devices, bodyHash);
+    if (repeated) return this.#acknowledgeAgain(repeated);
 
     this.#authenticator.authenticate(identified, request.currentTime, 'provisioning');
     return this.#tries.run(identified.enrollment.hash, `provision-${kind}`, () =>
@@ -111,6 +112,8 @@ export class Provisioning {
     identified: IdentifiedRequest,
     request: ProvisioningRequest,
   ): Promise<Uint8Array> {
+    // What cannot be written down is not begun.
+    await this.#options.audit?.ready();
     const known = this.#refuseSecond(identified, kind);
     if (kind === 'pseudonym') await this.#expectLinkageChain();
     if (known === undefined) return this.#record({ kind, body, bodyHash, identified, request });
@@ -145,7 +148,16 @@ export class Provisioning {
       { kind, requestHash: hash, firstI: device.first_i },
       'device registered',
     );
+    await this.#options.audit?.record(
+      registrationEvent(device, former, isSame),
+      acknowledgementEvent(device, false),
+    );
     this.#wakePipeline();
+    return device.ack;
+  }
+
+  #acknowledgeAgain(device: KnownDevice): Uint8Array {
+    this.#options.audit?.note(acknowledgementEvent(device, true));
     return device.ack;
   }
 
@@ -202,8 +214,8 @@ export class Provisioning {
     kind: CertificateKind,
   ): Promise<Uint8Array> {
     const devices = await this.#registry.findByEnrollment(identified.enrollment.hash);
-    const ack = storedAck(devices, bodyHash);
-    if (ack) return ack;
+    const device = acknowledged(devices, bodyHash);
+    if (device) return this.#acknowledgeAgain(device);
     if (kind === 'application') throw openCertificate();
     throw new Refusal('raDuplicateRequestReceived', 'expected one request at a time, saw two');
   }
@@ -311,8 +323,40 @@ function requestOf({ signed }: IdentifiedRequest, kind: CertificateKind): Provis
   throw new Refusal('raWrongParameters', `expected a ${kind} request, saw ${request.type}`);
 }
 
-function storedAck(devices: readonly KnownDevice[], bodyHash: Uint8Array): Uint8Array | undefined {
-  return devices.find((device) => equalConstantTime(device.body_hash, bodyHash))?.ack;
+function acknowledged(
+  devices: readonly KnownDevice[],
+  bodyHash: Uint8Array,
+): KnownDevice | undefined {
+  return devices.find((device) => equalConstantTime(device.body_hash, bodyHash));
+}
+
+function registrationEvent(
+  device: NewDevice,
+  former: Device | undefined,
+  isSame: boolean,
+): RegistrationEvent {
+  const outcome = former === undefined ? 'new' : isSame ? 'renamed' : 'replaced';
+  return {
+    event: 'registration',
+    kind: device.kind,
+    requestHash: hex(device.request_hash),
+    enrollment: hex(device.enrollment_hash),
+    outcome,
+    ...(former && { former: hex(former.request_hash) }),
+    firstI: device.first_i,
+    lastI: device.last_i,
+  };
+}
+
+function acknowledgementEvent(
+  { kind, request_hash }: Pick<KnownDevice, 'kind' | 'request_hash'>,
+  repeated: boolean,
+): AcknowledgementEvent {
+  return { event: 'acknowledgement', kind, requestHash: hex(request_hash), repeated };
+}
+
+function hex(octets: Uint8Array): string {
+  return Buffer.from(octets).toString('hex');
 }
 
 function openCertificate(): Refusal {

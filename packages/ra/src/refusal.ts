@@ -7,6 +7,8 @@ import { RA_EE_ERRORS, type RaEeErrorName } from '@chrysalis/scms';
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly reason: RaEeErrorName;
+  /** SHA-256 of the enrollment certificate of a call whose signature was verified: for the audit log. */
+  enrollmentHash: Uint8Array | undefined;
 
   constructor(reason: RaEeErrorName, message: string, options?: { cause?: unknown }) {
     super(message, options);

@@ -10,6 +10,7 @@ import {
   type LinkageAuthority,
   type MisbehaviorAuthority,
   type PolicyGenerator,
+  type RegistrationAuthorityPort,
 } from '@chrysalis/scms';
 import { CertificateRequestBundler } from './certificate-requests.ts';
 
@@ -45,7 +46,12 @@ export interface RemoteAuthorityOptions {
  * that the service allows: then nobody knows what the authority did. A method that it does not offer fails the same way.
  */
 export class RemoteAuthority
-  implements CertificateAuthority, LinkageAuthority, PolicyGenerator, MisbehaviorAuthority
+  implements
+    CertificateAuthority,
+    LinkageAuthority,
+    PolicyGenerator,
+    MisbehaviorAuthority,
+    RegistrationAuthorityPort
 {
   readonly #options: RemoteAuthorityOptions;
   readonly #agent: Agent;
@@ -93,6 +99,10 @@ export class RemoteAuthority
 
   signPolicy(octets: Uint8Array): Promise<Uint8Array> {
     return this.#exchange('signPolicy', octets);
+  }
+
+  answerMisbehaviorAuthority(octets: Uint8Array): Promise<Uint8Array> {
+    return this.#exchange('answerMisbehaviorAuthority', octets);
   }
 
   async submitReport(report: Uint8Array): Promise<void> {

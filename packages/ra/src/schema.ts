@@ -170,6 +170,15 @@ export interface BlacklistTable {
   readonly added_at: number;
 }
 
+/** Requests of the MA that changed the blacklist: none is carried out twice. */
+export interface MaRequestTable {
+  /** SHA-256 of the signed request. */
+  readonly signed_hash: Uint8Array;
+  readonly received_at: number;
+  /** COER of the MaRaInterfacePDU that it was answered with; null when it is not repeated any more. */
+  readonly answer: Uint8Array | null;
+}
+
 export interface SettingTable {
   readonly name: string;
   readonly value: number;
@@ -216,6 +225,7 @@ export interface RaSchema {
   readonly response: ResponseTable;
   readonly filed: FiledTable;
   readonly blacklist: BlacklistTable;
+  readonly ma_request: MaRequestTable;
   readonly setting: SettingTable;
   readonly tally: TallyTable;
   readonly incident: IncidentTable;
@@ -455,6 +465,20 @@ export const RA_MIGRATIONS: readonly Migration[] = [
       'update device set linked_through = expanded_through where linked_through > expanded_through',
       'delete from linkage',
       'delete from linkage_cache',
+    ],
+  },
+  {
+    name: '0006-ma-requests',
+    statements: [
+      `create table ma_request (
+        signed_hash blob primary key,
+        received_at integer not null,
+        answer blob
+      ) strict, without rowid`,
+      'create index ma_request_with_answer on ma_request (received_at) where answer is not null',
+      // A revocation identifier is the end of the hash.
+      'create index device_by_rif on device (substr(enrollment_hash, -8))',
+      'create index blacklist_by_rif on blacklist (substr(enrollment_hash, -8))',
     ],
   },
 ];

@@ -57,9 +57,16 @@ export class Tries {
     service: TriedService,
     work: () => Promise<T>,
   ): Promise<T> {
-    const limit = this.#limitOf(service);
+    try {
+      return await this.#count(keyOf(enrollmentHash, service), this.#limitOf(service), work);
+    } catch (error) {
+      if (error instanceof Refusal) error.enrollmentHash = enrollmentHash;
+      throw error;
+    }
+  }
+
+  async #count<T>(key: string, limit: number, work: () => Promise<T>): Promise<T> {
     if (limit === 0) return work();
-    const key = keyOf(enrollmentHash, service);
     this.#expectTry(key, limit);
     try {
       return await work();

@@ -5,6 +5,7 @@ import { isRangeApplicable, parseRange } from '../src/byte-range.ts';
 
 describe('parseRange', () => {
   const cases: [string | undefined, number, ReturnType<typeof parseRange>][] = [
+    ['Bytes=0-1', 10, { first: 0, last: 1 }],
     [undefined, 100, 'whole'],
     ['bytes=0-0', 100, { first: 0, last: 0 }],
     ['bytes=500-700', 8710, { first: 500, last: 700 }],

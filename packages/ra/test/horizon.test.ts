@@ -160,7 +160,11 @@ describe('another certificate of the PCA', () => {
     const scms = scmsWith({ pca: until(endOfCertificates(I + 1)) });
     let isAway = false;
     const scene = await sceneOf(t, scms, () => isAway);
-    const first = await scene.start({ policy: { ...POLICY, weeksAhead: 1 } });
+    // No period is seen to be over for long enough: nothing moves the device on.
+    const first = await scene.start({
+      policy: { ...POLICY, weeksAhead: 1 },
+      dropGraceMs: HOUR * 1000,
+    });
     const device = await scene.register(first);
     await eventually(() => scene.download(first, device, I));
     // Nothing is made of the last week that could have been, and it is over when the PCA comes back.

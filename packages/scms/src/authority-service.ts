@@ -88,6 +88,11 @@ export const AUTHORITY_SERVICES = {
   signPolicy: { path: '/sign-policy', maxRequest: MIB, maxAnswer: MIB },
   /** As large as the RA takes it from a device; the answer has no body. */
   submitReport: { path: '/submit-report', maxRequest: 64 * KIB, maxAnswer: 0 },
+  /**
+   * Offered by the RA to its MA. 10,000 HPCRs have 320 kB, and each countersignature up to some 400 octets; 10,000 pairs of
+   * linkage chains have 3 MB when the LAs' names are short, and 8 MB when they are as long as may be.
+   */
+  answerMisbehaviorAuthority: { path: '/ma-ra', maxRequest: 512 * KIB, maxAnswer: 16 * MIB },
 } as const satisfies Record<string, AuthorityService>;
 
 export type AuthorityServiceName = keyof typeof AUTHORITY_SERVICES;

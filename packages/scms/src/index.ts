@@ -49,6 +49,29 @@ export {
 } from './file-name.ts';
 export { I_PERIOD_EPOCH, I_PERIOD_LENGTH_SEC, IPeriodClock } from './i-period.ts';
 export {
+  type CountersignaturePolicy,
+  type CountersignatureVerdict,
+  composeMaRaRequest,
+  composeRaMaResponse,
+  expectMisbehaviorAuthority,
+  type IdentifiedReply,
+  identifiersOf,
+  judgeCountersignatures,
+  MAX_COUNTERSIGNATURES,
+  type MaRaRequestParts,
+  type MaRaSuccess,
+  type OpenedMaRa,
+  type OpenMaRaResponseOptions,
+  openMaRa,
+  openMaRaResponse,
+  RESPONSE_TO,
+  type ResponseHead,
+  repliesOf,
+  type SealMaRaOptions,
+  type SentMaRaRequest,
+  secureMaRa,
+} from './ma-ra.ts';
+export {
   MISBEHAVIOR_REPORTING_PSID,
   type MisbehaviorReportParts,
   type OpenedMisbehaviorReport,
@@ -64,6 +87,7 @@ export * from './pdu/ee-ma.ts';
 export * from './pdu/ee-ra.ts';
 export * from './pdu/la-ra.ts';
 export * from './pdu/linkage.ts';
+export * from './pdu/ma-ra.ts';
 export * from './pdu/pca-ra.ts';
 export * from './pdu/policy.ts';
 export * from './pdu/ra-pg.ts';
@@ -108,12 +132,14 @@ export {
   type LinkageAuthority,
   type MisbehaviorAuthority,
   type PolicyGenerator,
+  type RegistrationAuthorityPort,
 } from './port.ts';
 export {
   RA_EE_ERROR_EXPLANATIONS,
   RA_EE_ERRORS,
   type RaEeErrorExplanation,
   type RaEeErrorName,
+  type RaEeErrorRetry,
 } from './ra-ee-error.ts';
 export { type RequestHash, requestHash } from './request-hash.ts';
 export {

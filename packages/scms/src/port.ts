@@ -1,5 +1,5 @@
 /**
- * Ports of the authorities behind an RA: octets in, octets out. An implementation runs in the same process or behind
+ * Ports of the authorities behind an RA, and of the RA itself towards an MA: octets in, octets out. An implementation runs in the same process or behind
  * mutual TLS; the RA sees no difference and no key.
  */
 
@@ -60,6 +60,19 @@ export interface MisbehaviorAuthority {
    * @throws AuthorityUnavailableError when it was not taken; the caller may repeat.
    */
   submitReport(report: Uint8Array): Promise<void>;
+}
+
+/** An RA, as far as an MA speaks to it. */
+export interface RegistrationAuthorityPort {
+  /**
+   * Answers a Secured request of ma-ra.asn with the Secured response to it.
+   *
+   * Guarantee: what the answer calls blacklisted is so on stable storage before the promise resolves. The same signed
+   * request again changes nothing more, and is answered as before.
+   *
+   * @throws AuthorityUnavailableError when no answer can be had now; the caller may repeat.
+   */
+  answerMisbehaviorAuthority(request: Uint8Array): Promise<Uint8Array>;
 }
 
 /** The authority did not answer: down, slow, or refusing to talk. */

@@ -1,7 +1,14 @@
 /** For each type of this room, the values that properties draw. */
-import { capture } from '@chrysalis/coer';
+import { type Codec, capture } from '@chrysalis/coer';
 import type * as scms from '@chrysalis/scms';
-import { ScmsPdu122, ScmsPdu124 } from '@chrysalis/scms';
+import {
+  ScmsPdu122,
+  ScmsPdu124,
+  ToBeSignedBlacklistingInstructionMsg,
+  ToBeSignedCdvRequestMsg,
+  ToBeSignedLciRequestMsg,
+  ToBeSignedRseObeIdBlacklistingInstructionMsg,
+} from '@chrysalis/scms';
 import fc from 'fast-check';
 import {
   anyCertificate,
@@ -235,11 +242,34 @@ export const anyLaRaErrorCode = fc.oneof(
   fc.integer({ min: 6, max: 300 }),
 );
 export const anyLaRaError = anyOpenChoice<scms.LaRaError>({ laRa: anyLaRaErrorCode });
+export const anyMaRaBaseErrorCode = fc.oneof(
+  fc.constantFrom('raInternalTimeout' as const, 'hpcrIsUnknownToRA' as const),
+  fc.integer({ min: 11, max: 300 }),
+);
+export const anyMaRaBlacklistErrorCode = fc.oneof(
+  fc.constant('alreadyBlacklisted' as const),
+  fc.integer({ min: 1, max: 300 }),
+);
+export const anyMaRaLciErrorCode = fc.oneof(
+  fc.constant('noLinkageChainIdentifiersKnownForHPCR' as const),
+  fc.integer({ min: 1, max: 300 }),
+);
+export const anyMaRaCdvErrorCode = fc.oneof(
+  fc.constant('noCertificateDigestValuesKnownForRIF' as const),
+  fc.integer({ min: 1, max: 300 }),
+);
+export const anyMaRaError = anyOpenChoice<scms.MaRaError>({
+  maRaBaseError: anyMaRaBaseErrorCode,
+  maRaBlacklistError: anyMaRaBlacklistErrorCode,
+  maRaLciError: anyMaRaLciErrorCode,
+  maRaCdvError: anyMaRaCdvErrorCode,
+});
 export const anyScmsError: fc.Arbitrary<scms.ScmsError> = fc.oneof(
   anyChoice<scms.ScmsError>({
     common: fc.nat(200),
     ccm: fc.nat(200),
     laRa: anyLaRaError,
+    maRa: anyMaRaError,
     pcaRa: anyPcaRaError,
   }),
   anyUnknown(9) as fc.Arbitrary<scms.ScmsError>,
@@ -332,6 +362,97 @@ export const anyPcaRa = anyOpenChoice<scms.PcaRaInterfacePdu>({
   pcaRaCertResponse: anyPcaRaCertResponseMsg,
 });
 
+export const anyBlacklistTbs = anyOpenSequence<scms.ToBeSignedBlacklistingInstructionMsg>({
+  maId: anyText,
+  hpcr: anyList(anyOctets(32)),
+});
+export const anyLciTbs = anyOpenSequence<scms.ToBeSignedLciRequestMsg>({
+  maId: anyText,
+  hpcr: anyList(anyOctets(32)),
+});
+export const anyRifTbs = anyOpenSequence<scms.ToBeSignedRseObeIdBlacklistingInstructionMsg>({
+  maId: anyText,
+  rif: anyList(anyOctets(8)),
+});
+export const anyCdvTbs = anyOpenSequence<scms.ToBeSignedCdvRequestMsg>({
+  maId: anyText,
+  rifValues: anyList(anyOctets(8)),
+});
+function anyMaRaRequest<Tbs>(
+  codec: Codec<Tbs>,
+  tbs: fc.Arbitrary<Tbs>,
+): fc.Arbitrary<scms.MaRaRequestMsg<Tbs>> {
+  return anySequence<scms.MaRaRequestMsg<unknown>>({
+    version: anyVersion,
+    tbs: tbs.map((value) => capture(codec, value)),
+    signatures: anyList(anyIeee1609Dot2Data),
+  }) as fc.Arbitrary<scms.MaRaRequestMsg<Tbs>>;
+}
+export const anyBlacklistRequest = anyMaRaRequest(
+  ToBeSignedBlacklistingInstructionMsg,
+  anyBlacklistTbs,
+);
+export const anyLciRequest = anyMaRaRequest(ToBeSignedLciRequestMsg, anyLciTbs);
+export const anyRifRequest = anyMaRaRequest(
+  ToBeSignedRseObeIdBlacklistingInstructionMsg,
+  anyRifTbs,
+);
+export const anyCdvRequest = anyMaRaRequest(ToBeSignedCdvRequestMsg, anyCdvTbs);
+const anyMaRaReply = <T>(success: fc.Arbitrary<T>) =>
+  anyChoice({ success, failure: anyScmsError }) as fc.Arbitrary<scms.MaRaReply<T>>;
+const responseTo = { version: anyVersion, requestHash: anyOctets(8), raId: anyText };
+export const anyBlacklistingStatus = anySequence<scms.BlacklistingStatus>({
+  hpcr: anyOctets(32),
+  reply: anyMaRaReply(fc.constant(null)),
+});
+export const anyBlacklistResponse = anyOpenSequence<scms.RaMaBlacklistResponseMsg>({
+  ...responseTo,
+  status: anyList(anyBlacklistingStatus),
+});
+export const anyLciAndHostInfo = anySequence<scms.LciAndHostInfo>({
+  iMax: anyOctets(4),
+  la1Lci: anyEncryptedData,
+  la2Lci: anyEncryptedData,
+  la1Id: anyText,
+  la2Id: anyText,
+});
+export const anyHpcr2Lci = anySequence<scms.Hpcr2Lci>({
+  hpcr: anyOctets(32),
+  reply: anyMaRaReply(
+    anySequence<scms.GroupAndLci>({ groupIdentifier: anyOctets(4), info: anyLciAndHostInfo }),
+  ),
+});
+export const anyLciResponse = anyOpenSequence<scms.RaMaLciResponseMsg>({
+  ...responseTo,
+  lciInfo: anyList(anyHpcr2Lci),
+});
+export const anyRifStatus = anySequence<scms.RseObeIdBlacklistingStatus>({
+  rif: anyOctets(8),
+  reply: anyMaRaReply(fc.constant(null)),
+});
+export const anyRifResponse = anyOpenSequence<scms.RaMaRseObeIdBlacklistResponseMsg>({
+  ...responseTo,
+  status: anyList(anyRifStatus),
+});
+export const anyCdvInfo = anySequence<scms.CdvInfo>({
+  rif: anyOctets(8),
+  reply: anyMaRaReply(anyList(anyOctets(10))),
+});
+export const anyCdvResponse = anySequence<scms.RaMaCdvResponseMsg>({
+  ...responseTo,
+  cdvInfo: anyList(anyCdvInfo),
+});
+export const anyMaRa = anyOpenChoice<scms.MaRaInterfacePdu>({
+  maRaBlacklistRequest: anyBlacklistRequest,
+  raMaBlacklistResponse: anyBlacklistResponse,
+  maRaLCIRequest: anyLciRequest,
+  raMaLCIResponse: anyLciResponse,
+  maRaRseObeIdBlacklistRequest: anyRifRequest,
+  raMaRseObeIdBlacklistResponse: anyRifResponse,
+  maRaCDVRequest: anyCdvRequest,
+  raMaCDVResponse: anyCdvResponse,
+});
+
 function anyScmsPdu<EeRa>(eeRa: fc.Arbitrary<EeRa>): fc.Arbitrary<scms.ScmsPduOf<EeRa>> {
   return anySequence<scms.ScmsPduOf<EeRa>>({
     version: anyVersion,
@@ -344,6 +465,7 @@ function anyScmsPdu<EeRa>(eeRa: fc.Arbitrary<EeRa>): fc.Arbitrary<scms.ScmsPduOf
           eeMa: files.EndEntityMaInterfacePdu,
           eeRa,
           laRa: anyLaRa,
+          maRa: anyMaRa,
           pcaRa: anyPcaRa,
           raPg: files.RaPgInterfacePdu,
         }),
@@ -370,4 +492,10 @@ export const anySignedRequest122 = anySignedRequest<scms.ScmsPdu122>(
 );
 export const anySignedRequest124 = anySignedRequest<scms.ScmsPdu124>(
   anyScmsPdu124.map((pdu) => capture(ScmsPdu124, pdu)),
+);
+
+export const anyCertificateRequests = fc.array(anyOctets(0, 300), { minLength: 1, maxLength: 4 });
+export const anyCertificateAnswers = fc.array(
+  anyChoice<scms.CertificateAnswer>({ answer: anyOctets(0, 300), unavailable: fc.constant(null) }),
+  { minLength: 1, maxLength: 4 },
 );

@@ -60,6 +60,8 @@ class DirectoryObjectStore implements ObjectStore {
   readonly #root: string;
   /** Directories whose own names, up to the root, this process has seen onto stable storage. */
   readonly #settled = new Set<string>();
+  /** The last sync of a directory that is under way or waits, and whether it has begun. */
+  readonly #syncs = new Map<string, { readonly done: Promise<void>; hasBegun: boolean }>();
 
   constructor(root: string) {
     this.#root = root;
@@ -138,15 +140,37 @@ class DirectoryObjectStore implements ObjectStore {
   /** Makes the names in a directory durable, and the first time the way to it as well. */
   async #settle(directory: string): Promise<void> {
     // When deleteAll took the directory away meanwhile, it took the object too: both are done.
-    await syncIfPresent(directory);
+    await this.#sync(directory);
     if (this.#settled.has(directory)) return;
     // Whoever created the directories may not have synced them yet, so each process does it anew.
     for (let above = directory; above !== this.#root; ) {
       above = dirname(above);
-      await syncIfPresent(above);
+      await this.#sync(above);
     }
     if (this.#settled.size >= MAX_SETTLED_DIRECTORIES) this.#settled.clear();
     this.#settled.add(directory);
+  }
+
+  /**
+   * Makes the names that are in a directory now durable. Those who ask while one sync is under way share the next one: many
+   * files at a time have directories in common.
+   */
+  #sync(directory: string): Promise<void> {
+    const last = this.#syncs.get(directory);
+    if (last && !last.hasBegun) return last.done;
+    const sync = { done: Promise.resolve(), hasBegun: false };
+    const run = async () => {
+      await last?.done.catch(() => {});
+      sync.hasBegun = true;
+      try {
+        await syncIfPresent(directory);
+      } finally {
+        if (this.#syncs.get(directory) === sync) this.#syncs.delete(directory);
+      }
+    };
+    sync.done = run();
+    this.#syncs.set(directory, sync);
+    return sync.done;
   }
 
   #filePath(key: string): string {

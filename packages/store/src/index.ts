@@ -15,4 +15,10 @@ export {
 export { GroupCommit } from './group-commit.ts';
 export { createMemoryObjectStore } from './memory-object-store.ts';
 export { MAX_OBJECT_OCTETS, type ObjectStore } from './object-store.ts';
-export { isStoreError, StoreError, type StoreErrorCode } from './store-error.ts';
+export {
+  fileError,
+  isStoreError,
+  StoreError,
+  type StoreErrorCode,
+  systemCodeOf,
+} from './store-error.ts';

@@ -1,5 +1,7 @@
+import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { setTimeout } from 'node:timers/promises';
+import { PRIVATE_FILE_MODE } from './file.ts';
 import { StoreError, type StoreErrorCode, systemCodeOf } from './store-error.ts';
 
 /**
@@ -42,6 +44,7 @@ export class SqliteConnection {
 
   /** Opens or creates the database at `path`, or `:memory:`; nothing is read from it yet. */
   constructor(path: string) {
+    if (path !== ':memory:') createForOwner(path);
     this.#database = guarded(`open ${path}`, () => {
       return new DatabaseSync(path, {
         timeout: BUSY_TIMEOUT_MS,
@@ -108,6 +111,18 @@ export class SqliteConnection {
     }
     this.#statements.set(sql, prepared);
     return prepared;
+  }
+}
+
+/**
+ * SQLite creates files by the umask, for all to read; its log takes the mode of the database. Only a new file is opened here:
+ * closing one that SQLite has open in this process would drop its locks (POSIX fcntl).
+ */
+function createForOwner(path: string): void {
+  try {
+    closeSync(openSync(path, 'wx', PRIVATE_FILE_MODE));
+  } catch {
+    // It is there, or cannot be made: SQLite says what is the matter.
   }
 }
 

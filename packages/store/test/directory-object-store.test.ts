@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { openDirectoryObjectStore } from '../src/directory-object-store.ts';
 import { MAX_OBJECT_OCTETS } from '../src/object-store.ts';
@@ -65,6 +66,58 @@ describe('directory object store', () => {
     await store.put('a/one', Uint8Array.of(1));
     assert.deepEqual(synced.slice(2), [join(root, 'a+'), root]);
   });
+
+  it(
+    'shares the sync of a directory among puts, each of which has one that began after it',
+    onLinux,
+    async (t) => {
+      const root = await temporaryDirectory(t);
+      const store = await openDirectoryObjectStore(root);
+      const directory = join(root, 'a+');
+      await store.put('a/first', Uint8Array.of(1));
+      const names = Array.from({ length: 16 }, (_, n) => `n${n}`);
+      /** What lay in the directory as each of its syncs began. */
+      const covered: string[][] = [];
+      await recordSyncs(t, async (path) => {
+        if (path !== directory) return false;
+        covered.push(await readdir(directory));
+        // The first is held until all others have been renamed, and could not share it.
+        while (covered.length === 1 && (await readdir(directory)).length < 1 + names.length) {
+          await setImmediate();
+        }
+        return false;
+      });
+      await Promise.all(
+        names.map(async (name) => {
+          await store.put(`a/${name}`, Uint8Array.of(2));
+          assert(
+            covered.some((seen) => seen.includes(name)),
+            name,
+          );
+        }),
+      );
+      assert(covered.length < names.length, `${covered.length} syncs for ${names.length} puts`);
+    },
+  );
+
+  it(
+    'tells every put that shares a sync of its failure, and syncs anew after it',
+    onLinux,
+    async (t) => {
+      const root = await temporaryDirectory(t);
+      const store = await openDirectoryObjectStore(root);
+      await store.put('a/first', Uint8Array.of(1));
+      let isBroken = true;
+      await recordSyncs(t, (path) => isBroken && path === join(root, 'a+'));
+      const puts = ['one', 'two', 'three'].map((name) => store.put(`a/${name}`, Uint8Array.of(1)));
+      for (const put of await Promise.allSettled(puts)) {
+        assert(put.status === 'rejected' && isStoreError(put.reason, 'io'));
+      }
+      isBroken = false;
+      await store.put('a/one', Uint8Array.of(2));
+      assert.deepEqual(await store.get('a/one'), Uint8Array.of(2));
+    },
+  );
 
   it('syncs a deletion', onLinux, async (t) => {
     const root = await temporaryDirectory(t);

@@ -1,4 +1,4 @@
-/** CAMP modules of errors between authorities (scms-error.asn, pca-ra-errors.asn, la-ra-errors.asn). */
+/** CAMP modules of errors between authorities (scms-error.asn, pca-ra-errors.asn, la-ra-errors.asn, ma-ra-errors.asn). */
 import { choice, enumerated, type UnknownAlternative, type Value } from '@chrysalis/coer';
 import { notReceived } from './version.ts';
 
@@ -57,6 +57,57 @@ export const LaRaError = choice<LaRaError>(
   { extensible: true },
 );
 
+export const MaRaBaseErrorCode = enumerated(
+  'MaRaBaseErrorCode',
+  [
+    'raInternalTimeout',
+    'maRequestTimeout',
+    'raNoMaAuthorizationSignature',
+    'raInvalidMaAuthorizationSignature',
+    'raInvalidInputValueFormat',
+    'raInvalidHashRequest',
+    'raInvalidRIFValue',
+    'raInvalidLinkageValue',
+    'raNumberOfRequestsExceeded',
+    'noSecureConnectionToRequestor',
+    'hpcrIsUnknownToRA',
+  ],
+  { extensible: true },
+);
+
+export const MaRaBlacklistErrorCode = enumerated('MaRaBlacklistErrorCode', ['alreadyBlacklisted'], {
+  extensible: true,
+});
+
+export const MaRaLciErrorCode = enumerated(
+  'MaRaLCIErrorCode',
+  ['noLinkageChainIdentifiersKnownForHPCR'],
+  { extensible: true },
+);
+
+export const MaRaCdvErrorCode = enumerated(
+  'MaRaCDVErrorCode',
+  ['noCertificateDigestValuesKnownForRIF'],
+  { extensible: true },
+);
+
+export type MaRaError =
+  | { readonly type: 'maRaBaseError'; readonly value: Value<typeof MaRaBaseErrorCode> }
+  | { readonly type: 'maRaBlacklistError'; readonly value: Value<typeof MaRaBlacklistErrorCode> }
+  | { readonly type: 'maRaLciError'; readonly value: Value<typeof MaRaLciErrorCode> }
+  | { readonly type: 'maRaCdvError'; readonly value: Value<typeof MaRaCdvErrorCode> }
+  | UnknownAlternative;
+export const MaRaError = choice<MaRaError>(
+  'MaRaError',
+  {
+    maRaBaseError: MaRaBaseErrorCode,
+    maRaBlacklistError: MaRaBlacklistErrorCode,
+    maRaLciError: MaRaLciErrorCode,
+    maRaCdvError: MaRaCdvErrorCode,
+  },
+  { extensible: true },
+);
+
 /** `baseline(1)` is its only value: it counts from 1, so it stays a number here. */
 const BaselineError = enumerated('ScmsCommonError', [], { extensible: true });
 
@@ -68,7 +119,7 @@ export type ScmsError =
   | { readonly type: 'laPca'; readonly value: never }
   | { readonly type: 'laRa'; readonly value: LaRaError }
   | { readonly type: 'maPca'; readonly value: never }
-  | { readonly type: 'maRa'; readonly value: never }
+  | { readonly type: 'maRa'; readonly value: MaRaError }
   | { readonly type: 'pcaRa'; readonly value: PcaRaError }
   | UnknownAlternative;
 export const ScmsError = choice<ScmsError>(
@@ -81,7 +132,7 @@ export const ScmsError = choice<ScmsError>(
     laPca: notReceived('LaPcaError'),
     laRa: LaRaError,
     maPca: notReceived('MaPcaError'),
-    maRa: notReceived('MaRaError'),
+    maRa: MaRaError,
     pcaRa: PcaRaError,
   },
   { extensible: true },

@@ -13,6 +13,7 @@ import { EcaEndEntityInterfacePdu } from './eca-ee.ts';
 import { EndEntityMaInterfacePdu } from './ee-ma.ts';
 import { EndEntityRaInterfacePdu122, EndEntityRaInterfacePdu124 } from './ee-ra.ts';
 import { LaRaInterfacePdu } from './la-ra.ts';
+import { MaRaInterfacePdu } from './ma-ra.ts';
 import { PcaRaInterfacePdu } from './pca-ra.ts';
 import { RaPgInterfacePdu } from './ra-pg.ts';
 import { notReceived, VersionOne } from './version.ts';
@@ -27,7 +28,7 @@ export type ScmsPduContent<EeRa> =
   | { readonly type: 'laPca'; readonly value: never }
   | { readonly type: 'laRa'; readonly value: LaRaInterfacePdu }
   | { readonly type: 'maPca'; readonly value: never }
-  | { readonly type: 'maRa'; readonly value: never }
+  | { readonly type: 'maRa'; readonly value: MaRaInterfacePdu }
   | { readonly type: 'pcaRa'; readonly value: PcaRaInterfacePdu }
   | { readonly type: 'raPg'; readonly value: RaPgInterfacePdu }
   | UnknownAlternative;
@@ -51,7 +52,7 @@ function scmsPdu<EeRa>(eeRa: Codec<EeRa>): Codec<ScmsPduOf<EeRa>> {
         laPca: notReceived('LaPcaInterfacePDU'),
         laRa: LaRaInterfacePdu,
         maPca: notReceived('MaPcaInterfacePDU'),
-        maRa: notReceived('MaRaInterfacePDU'),
+        maRa: MaRaInterfacePdu,
         pcaRa: PcaRaInterfacePdu,
         raPg: RaPgInterfacePdu,
       },

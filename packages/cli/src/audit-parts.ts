@@ -1,0 +1,91 @@
+/** The audit log of an RA, as its configuration has it: for the server, the pipeline, and operators at the command line. */
+import { createHash } from 'node:crypto';
+import { dirname } from 'node:path';
+import { readCertificateFile, readFormerCertificates } from '@chrysalis/authorities';
+import type { PublicKey } from '@chrysalis/crypto';
+import type { TrustStore } from '@chrysalis/ieee1609dot2';
+import { AuditWriter, type Log, type RaIdentity } from '@chrysalis/ra';
+import type { Clock } from '@chrysalis/scms';
+import type { ChrysalisConfig } from './config.ts';
+import type { CliContext } from './context.ts';
+import { createLog } from './log.ts';
+import { trustConfigured } from './trust.ts';
+
+/** The processes and threads that write, each a series of its own. */
+export type AuditWriterName = 'server' | 'pipeline' | 'operator';
+
+/** The commands of an operator read no key: the server's checkpoints vouch for what they write. */
+export const UNSIGNED_WRITERS: readonly AuditWriterName[] = ['operator'];
+
+const OCTETS_PER_MB = 1_000_000;
+
+interface AuditSurroundings {
+  /** Without it, as for operators, nothing is signed. */
+  readonly identity?: RaIdentity;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Closed with `resources`; undefined when it is not enabled. @throws StoreError */
+export async function openAudit(
+  { audit }: Pick<ChrysalisConfig, 'audit'>,
+  writer: AuditWriterName,
+  { identity, clock, log }: AuditSurroundings,
+  resources: AsyncDisposableStack,
+): Promise<AuditWriter | undefined> {
+  if (!audit.enabled) return undefined;
+  const opened = await AuditWriter.open({
+    directory: audit.directory,
+    writer,
+    maxFileOctets: audit.maxFileMb * OCTETS_PER_MB,
+    // Few lines, by hand: nobody stays long enough to see that a file's time is over, whatever the clock says.
+    keepDays: writer === 'operator' ? 0 : audit.keepDays,
+    clock,
+    log,
+    ...(identity && {
+      sign: { id: hex(identity.certificate.id), signer: identity.signer },
+    }),
+  });
+  resources.defer(() => opened.close());
+  return opened;
+}
+
+/** What an operator changes at the command line is a series of its own, beside those of an RA that serves. @throws StoreError */
+export function openOperatorAudit(
+  config: Pick<ChrysalisConfig, 'audit'>,
+  { clock, stderr }: Pick<CliContext, 'clock' | 'stderr'>,
+  resources: AsyncDisposableStack,
+): Promise<AuditWriter | undefined> {
+  return openAudit(config, 'operator', { clock, log: createLog(stderr, 'warn') }, resources);
+}
+
+/** The keys by which an audit log is verified: those of the RA's certificates, present and former. */
+export async function auditKeys(
+  { ra }: ChrysalisConfig,
+  trust: TrustStore,
+  log: Log,
+): Promise<Map<string, PublicKey>> {
+  const present = await readCertificateFile(ra.certificate);
+  const former = await readFormerCertificates(dirname(ra.certificate));
+  return new Map(
+    [present, ...former].map((certificate) => {
+      const { id, publicKey } = trustConfigured(trust, certificate, log);
+      return [hex(id), publicKey];
+    }),
+  );
+}
+
+/** SHA-256 of the configuration, in JSON with keys in their order; a password in a URL is left out. */
+export function configDigest(config: ChrysalisConfig): string {
+  const url = config.store.url.replace(/\/\/[^/]*@/, '//');
+  const text = JSON.stringify({ ...config, store: { url } }, (_key, value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  );
+  return createHash('sha256').update(text).digest('hex');
+}
+
+function hex(octets: Uint8Array): string {
+  return Buffer.from(octets).toString('hex');
+}

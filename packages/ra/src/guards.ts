@@ -1,0 +1,35 @@
+import { type ConnectionLimits, Connections } from './connections.ts';
+import { Load, type LoadLimits } from './load.ts';
+import type { Metrics } from './metrics.ts';
+import { RefusalTick } from './refusal-tick.ts';
+
+/** What an RA takes from its peers, all together. */
+export interface GuardLimits extends ConnectionLimits, LoadLimits {
+  /** From the beginning of a request to the end of its head. */
+  readonly headTimeoutMs: number;
+  /** And to the end of its body. */
+  readonly requestTimeoutMs: number;
+}
+
+/** What stands before the services of a server: none of it knows what they do. */
+export interface Guards {
+  readonly limits: Partial<GuardLimits>;
+  readonly tick: RefusalTick;
+  readonly connections: Connections;
+  readonly load: Load;
+  /** Without it nothing is counted. */
+  readonly metrics?: Metrics;
+}
+
+/** @param refusalTickMs 100 when missing; 0 holds nothing */
+export function createGuards(
+  limits: Partial<GuardLimits> = {},
+  refusalTickMs?: number,
+): Omit<Guards, 'metrics'> {
+  return {
+    limits,
+    tick: new RefusalTick(refusalTickMs),
+    connections: new Connections(limits),
+    load: new Load(limits),
+  };
+}

@@ -1,0 +1,234 @@
+import { RA_EE_ERRORS } from '@chrysalis/scms';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Guards } from './guards.ts';
+import { Refusal } from './refusal.ts';
+import type { RaStatus } from './status.ts';
+
+/** Reading the status costs one statement; nobody needs it fresher. */
+const STATUS_MAX_AGE_MS = 15_000;
+/** Up to what a device gives up. Files take a millisecond, acknowledgements wait for the disk. */
+const DURATION_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+const OUTCOMES: Readonly<Record<number, string>> = {
+  200: 'served',
+  206: 'part',
+  304: 'held',
+  416: 'no-such-range',
+};
+
+export interface MetricsSources extends Pick<Guards, 'tick' | 'connections' | 'load'> {
+  /** Read at most every 15 seconds; times in it are Time32. */
+  status(): Promise<RaStatus>;
+  /** Milliseconds of a clock that nobody sets. */
+  readonly nowMs: () => number;
+}
+
+/**
+ * What the RA counts for its operators, as Prometheus has it (docs/reference/metrics.md). Labels are names of ours and of
+ * authorities, all of them few: nothing here names a device, and no count is of one device.
+ */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #sources: MetricsSources;
+  readonly #requests: Counter<'route' | 'outcome'>;
+  readonly #durations: Histogram<'route'>;
+  readonly #refusals: Counter<'code'>;
+  readonly #setStatus: (status: RaStatus) => void;
+  readonly #statusUp: Gauge;
+  #statusAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(sources: MetricsSources) {
+    this.#sources = sources;
+    const registers = [this.#registry];
+    this.#requests = new Counter({
+      name: 'chrysalis_requests_total',
+      help: 'Requests by service and by what became of them',
+      labelNames: ['route', 'outcome'],
+      registers,
+    });
+    this.#durations = new Histogram({
+      name: 'chrysalis_request_duration_seconds',
+      help: 'From the head of a request until its answer was ready, without the wait for the tick of refusals',
+      labelNames: ['route'],
+      buckets: DURATION_BUCKETS,
+      registers,
+    });
+    this.#refusals = new Counter({
+      name: 'chrysalis_refusals_total',
+      help: 'Refusals by code, docs/reference/errors.md',
+      labelNames: ['code'],
+      registers,
+    });
+    this.#statusUp = new Gauge({
+      name: 'chrysalis_status_up',
+      help: '1 when the figures that come from the database are not older than 15 seconds',
+      registers,
+    });
+    this.#setStatus = statusGauges(this.#registry);
+    addGauges(this.#registry, sources);
+    collectDefaultMetrics({ register: this.#registry });
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** @param route of Fastify; undefined when no service of ours was asked for */
+  served(route: string | undefined, status: number, seconds: number): void {
+    this.#count(route, OUTCOMES[status] ?? 'failed', seconds);
+  }
+
+  refused(route: string | undefined, error: unknown, seconds: number): void {
+    const isOurs = !(error instanceof Refusal);
+    const reason = isOurs ? 'chrysalisInternalError' : error.reason;
+    this.#refusals.inc({ code: String(RA_EE_ERRORS[reason]) });
+    const outcome = reason === 'chrysalisOverloaded' ? 'shed' : 'refused';
+    this.#count(route, isOurs ? 'failed' : outcome, seconds);
+  }
+
+  /** The text format 0.0.4. */
+  async text(): Promise<string> {
+    await this.#readStatus();
+    return this.#registry.metrics();
+  }
+
+  #count(route = 'none', outcome: string, seconds: number): void {
+    this.#requests.inc({ route, outcome });
+    this.#durations.observe({ route }, seconds);
+  }
+
+  async #readStatus(): Promise<void> {
+    const { status, nowMs } = this.#sources;
+    const now = nowMs();
+    if (now - this.#statusAtMs < STATUS_MAX_AGE_MS) return;
+    try {
+      this.#setStatus(await status());
+      this.#statusAtMs = now;
+      this.#statusUp.set(1);
+    } catch {
+      // Whoever asks for figures is told so; /readyz says what is wrong with the database.
+      this.#statusUp.set(0);
+    }
+  }
+}
+
+function addGauges(registry: Registry, { tick, connections, load }: MetricsSources): void {
+  const registers = [registry];
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge('chrysalis_connections', 'TCP connections of devices', () => connections.open);
+  gauge('chrysalis_handshakes', 'TLS handshakes that are not over', () => connections.handshakes);
+  gauge('chrysalis_held_refusals', 'Refusals that wait for their tick', () => tick.held);
+  gauge(
+    'chrysalis_event_loop_lag_seconds',
+    'Mean delay of the event loop in the last half second: what shedding goes by',
+    () => load.lagMs / 1000,
+  );
+  counter(registry, {
+    name: 'chrysalis_dropped_refusals_total',
+    help: 'Refusals whose peers were cut off without an answer, for too many others waited',
+    read: () => [[{}, tick.dropped]],
+  });
+  counter(registry, {
+    name: 'chrysalis_sheds_total',
+    help: 'Requests that were refused because there was too much to do, by class',
+    label: 'class',
+    read: () => Object.entries(load.shed).map(([name, count]) => [{ class: name }, count]),
+  });
+  counter(registry, {
+    name: 'chrysalis_connections_closed_total',
+    help: 'Connections that were closed because there were too many, by limit',
+    label: 'limit',
+    read: () => Object.entries(connections.closed).map(([name, count]) => [{ limit: name }, count]),
+  });
+  new Gauge({
+    name: 'chrysalis_requests_under_way',
+    help: 'Requests whose answers are being made, by class',
+    labelNames: ['class'],
+    registers,
+    collect() {
+      for (const [name, count] of Object.entries(load.underWay)) this.set({ class: name }, count);
+    },
+  });
+}
+
+/** A counter that counts elsewhere. */
+function counter(
+  registry: Registry,
+  source: {
+    readonly name: string;
+    readonly help: string;
+    readonly label?: string;
+    readonly read: () => [Record<string, string>, number][];
+  },
+): void {
+  const { name, help, label, read } = source;
+  new Counter({
+    name,
+    help,
+    labelNames: label === undefined ? [] : [label],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [labels, count] of read()) this.inc(labels, count);
+    },
+  });
+}
+
+/** @returns what sets all gauges that come from the database */
+function statusGauges(registry: Registry): (status: RaStatus) => void {
+  const gauge = (name: string, help: string, ...labelNames: string[]) =>
+    new Gauge({ name, help, labelNames, registers: [registry] });
+  const devices = gauge(
+    'chrysalis_devices',
+    'Registrations, by kind of certificate and standing',
+    'kind',
+    'status',
+  );
+  const blacklisted = gauge('chrysalis_blacklisted', 'Enrollment certificates on the blacklist');
+  const filed = gauge('chrysalis_certificates_filed', 'Certificates that were filed', 'window');
+  const lagging = gauge(
+    'chrysalis_devices_lagging',
+    'Devices that lack pseudonym certificates which the policy wants',
+  );
+  const chains = gauge('chrysalis_linkage_cache_chains', 'Chains in the PLV cache');
+  const shuffle = gauge('chrysalis_shuffle_size', 'Requests that wait in the shuffle');
+  const atPca = gauge('chrysalis_pca_requests', 'Requests for the PCA, by standing', 'state');
+  const incidents = gauge('chrysalis_incidents_open', 'What goes wrong now, by source', 'source');
+  const ends = gauge(
+    'chrysalis_end_seconds',
+    'Seconds until a certificate or the policy ends; negative after that',
+    'role',
+    'name',
+  );
+  return (status) => {
+    for (const one of [devices, incidents, ends]) one.reset();
+    for (const { kind, status: standing, blocked, count } of status.devices) {
+      devices.inc({ kind, status: blocked ? 'blocked' : standing }, count);
+    }
+    blacklisted.set(status.blacklisted);
+    const { thisHour, lastHour, last24Hours } = status.rates.certificates;
+    filed.set({ window: 'this-hour' }, thisHour);
+    filed.set({ window: 'last-hour' }, lastHour);
+    filed.set({ window: 'last-24-hours' }, last24Hours);
+    lagging.set(status.horizon.lagging);
+    chains.set(status.linkageCache.chains);
+    shuffle.set(status.shuffle.size);
+    atPca.set({ state: 'waiting' }, status.pca.waiting);
+    atPca.set({ state: 'repeated' }, status.pca.repeated);
+    for (const { source, count } of status.incidents) {
+      incidents.set({ source }, count > 0 ? 1 : 0);
+    }
+    // The last of a role and name is set last: the first to end counts.
+    for (const { role, name, endsAt } of status.endings.toReversed()) {
+      ends.set({ role, name }, endsAt - status.at);
+    }
+  };
+}
