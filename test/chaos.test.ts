@@ -117,8 +117,8 @@ async function makeAuthorities(root: string): Promise<Record<Name, Mortal>> {
   const port = String(await freePort());
   await command(['--dir', state, 'init', '--port', port, '--weeks-ahead', String(WEEKS)]);
   await command(['--dir', state, 'policy', 'set', 'min-certs-per-i-period', String(PER_WEEK)]);
-  const crlPort = await freePort();
-  await editConfig(state, /^port = 8894$/m, `port = ${crlPort}`);
+  // Nobody asks the CRL store or the operators' port, whichever they have.
+  await editConfig(state, /^port = 889[45]$/gm, 'port = 0');
   const processes: Partial<Record<Name, Mortal>> = {
     ra: new Mortal('ra', ['--dir', state, '--json', 'serve', '--log-level', 'warn']),
   };

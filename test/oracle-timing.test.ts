@@ -8,6 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { systemRandom } from '@chrysalis/crypto';
 import type { RaSettings } from '@chrysalis/ra';
 import { type IPeriodClock, timeOf } from '@chrysalis/scms';
+import type { ObjectStore } from '@chrysalis/store';
 import {
   createDevice,
   downloadReq,
@@ -19,14 +20,14 @@ import { type RaFixture, startRaFixture } from './support/ra-fixture.ts';
 import { timeAnswers } from './support/stopwatch.ts';
 import { kolmogorovSmirnov, mannWhitneyZ, median } from './support/two-samples.ts';
 
-const ROUNDS = Number(process.env.CHRYSALIS_TIMING_ROUNDS ?? 60);
+const ROUNDS = Number(process.env.CHRYSALIS_TIMING_ROUNDS ?? 40);
 /** Shorter than in production, for there are many rounds; longer than any refusal takes. */
-const TICK_MS = 30;
+const TICK_MS = 50;
 /** What a test of one pair may exceed by chance once in some two million runs; the control exceeds it by far. */
 const MOST_Z = 5;
 const MOST_KS = 2.7;
 /** What the object store of the test takes, as one on a network would: a missing file of one's own is looked for there. */
-const STORE_MS = 5;
+const STORE_MS = 20;
 
 const random = systemRandom;
 const below = (n: number) => Buffer.from(random(4)).readUInt32BE() % n;
@@ -157,11 +158,19 @@ const isTold = ({ z, ks }: Verdict) => Math.abs(z) > MOST_Z || ks > MOST_KS;
 describe('the time until a refusal', () => {
   const slowStore = (): Partial<RaSettings> => {
     const { objects } = fixture.raOptions;
-    const get = async (key: string) => {
+    const get: ObjectStore['get'] = async (key) => {
       await new Promise((resolve) => setTimeout(resolve, STORE_MS));
       return objects.get(key);
     };
-    return { objects: { ...objects, get } };
+    return {
+      objects: {
+        get,
+        put: (key, octets) => objects.put(key, octets),
+        delete: (key) => objects.delete(key),
+        deleteAll: (prefix) => objects.deleteAll(prefix),
+        list: (prefix) => objects.list(prefix),
+      },
+    };
   };
 
   it('tells why when there is no tick: the control', async (t) => {

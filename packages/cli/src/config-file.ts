@@ -102,6 +102,26 @@ mode = "in-process"
 # CAMP's port of the CRL store. 0 takes one that is free, and so does port 0 of the RA.
 port = 8894
 
+# The RA's port for the MA: it blacklists devices by it, and learns where their linkage chains are (ma-ra.asn), over
+# mutual TLS. Without this section there is none. \`chrysalis ma\` is the test MA on the other side.
+# [ma-port]
+# listen = "127.0.0.1"
+# port = 8896
+# The X.509 root in which the MA's TLS certificate has to end, and the names of which it has to bear one.
+# tls-ca = ${quote(STATE_FILES.x509Root)}
+# clients = ["ma.scms.test"]
+# The MA's IEEE 1609.2 certificate: requests are signed with it, answers encrypted to it.
+# certificate = "authorities/ma/certificate.oer"
+# Auditors that have to countersign each request, and their certificates.
+# countersignatures = 0
+# auditors = []
+# CAMP's messages do not say when they were signed. "required" refuses those; a time that is there has to be near ours.
+# generation-time = "optional"
+# ttl-sec = 300
+# HPCRs or RIFs in one request, and requests in an hour.
+# max-entries = 10000
+# requests-per-hour = 600
+
 # Whom the RA asks whether its TLS certificate is revoked. It staples the answer for devices that ask for one (RFC 6066
 # section 8). Without this section it staples nothing, and such a device does not go on.
 [ocsp]

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { isPkcs11Uri } from '@chrysalis/ra';
-import { I_PERIOD_EPOCH } from '@chrysalis/scms';
+import { I_PERIOD_EPOCH, MAX_COUNTERSIGNATURES } from '@chrysalis/scms';
 import { parse, TomlError } from 'smol-toml';
 import * as z from 'zod';
 import { CliError } from './context.ts';
@@ -13,7 +13,10 @@ const HOSTNAME =
   /^(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$/;
 export const hostname = z.string().regex(HOSTNAME, 'expected a host name');
 /** A file; resolved against the directory of chrysalis.toml. */
-export const path = z.string().min(1, 'expected a path');
+export const path = z
+  .string()
+  .min(1, 'expected a path')
+  .refine((text) => !isPerhapsKey(text), 'expected a path');
 /** Where an authority in another process answers: https, host and port, nothing else. */
 const origin = z
   .url({ protocol: /^https$/, error: 'expected https://HOST:PORT' })
@@ -95,6 +98,29 @@ const Schema = z.strictObject({
       mode: z.literal('in-process'),
       // CAMP's port of the CRL store.
       port: z.int().min(0).max(65_535).default(8894),
+    })
+    .optional(),
+  // Without it the MA cannot ask for anything.
+  'ma-port': z
+    .strictObject({
+      listen: z.union([z.ipv4(), z.ipv6()], 'expected an IP address').default('127.0.0.1'),
+      port: z.int().min(0).max(65_535).default(8896),
+      'tls-ca': path,
+      clients: z.array(hostname).min(1),
+      certificate: path,
+      // CAMP leaves the generation time out of these messages; replays are recognised all the same.
+      'generation-time': z.enum(['optional', 'required']).default('optional'),
+      'ttl-sec': z.int().min(1).max(86_400).default(300),
+      // Auditors that have to countersign each request. As many as are verified, at most.
+      countersignatures: z.int().min(0).max(MAX_COUNTERSIGNATURES).default(0),
+      auditors: z.array(path).default([]),
+      // As many as the service takes in one body.
+      'max-entries': z.int().min(1).max(10_000).default(10_000),
+      'requests-per-hour': z.int().min(1).max(100_000).default(600),
+    })
+    .refine(({ countersignatures, auditors }) => countersignatures <= auditors.length, {
+      path: ['auditors'],
+      error: 'expected as many auditors as countersignatures, or more',
     })
     .optional(),
   // Without it no OCSP response is stapled.
@@ -275,13 +301,19 @@ function expectation(issue: Issue): string {
   }
 }
 
-/** A store URL may hold a password. */
+/** A store URL may hold a password, and a key may stand where its path belongs. */
 function show(name: string, input: unknown): string {
   if (name === 'store.url') return 'another';
+  if (typeof input === 'string' && isPerhapsKey(input)) return 'what may be a key';
   const text = JSON.stringify(input, (_, value: unknown) =>
     typeof value === 'bigint' ? String(value) : value,
   );
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}
+
+/** PEM, 16 octets or more in hex, or a PIN in a URI: an error is not to repeat it. */
+function isPerhapsKey(text: string): boolean {
+  return /[\r\n]|-----BEGIN|pin-value=/.test(text) || /(?:^|[^0-9a-f])[0-9a-f]{32,}$/i.test(text);
 }
 
 type Camel<S> = S extends `${infer Head}-${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S;
@@ -306,7 +338,7 @@ export function camelKeys<T>(value: T): CamelKeys<T> {
 function absolutePaths(config: ChrysalisConfig, directory: string): ChrysalisConfig {
   const at = (file: string) => resolve(directory, file);
   const keyAt = (key: string) => (isPkcs11Uri(key) ? key : at(key));
-  const { ra, trust, pca, la1, la2, audit, store, objects } = config;
+  const { ra, trust, pca, la1, la2, maPort, audit, store, objects } = config;
   return {
     ...config,
     ra: {
@@ -326,6 +358,14 @@ function absolutePaths(config: ChrysalisConfig, directory: string): ChrysalisCon
     pca: { ...absolutePeer(pca, at), former: pca.former.map(at) },
     la1: absolutePeer(la1, at),
     la2: absolutePeer(la2, at),
+    ...(maPort && {
+      maPort: {
+        ...maPort,
+        tlsCa: at(maPort.tlsCa),
+        certificate: at(maPort.certificate),
+        auditors: maPort.auditors.map(at),
+      },
+    }),
     audit: { ...audit, directory: at(audit.directory) },
     store: { url: absoluteUrl(store.url, 'sqlite:', at) },
     objects: { url: absoluteUrl(objects.url, 'file:', at) },

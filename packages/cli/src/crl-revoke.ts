@@ -152,9 +152,9 @@ function expectInProcess({ certificate }: HashedCertificate, { config }: Revocat
 }
 
 /** The PCA's part: the request that it issued a certificate for. Undefined for certificates of other authorities. */
-async function requestHashOf(
+export async function requestHashOf(
   { id, certificate }: HashedCertificate,
-  { directory }: RevocationParties,
+  { directory }: Pick<RevocationParties, 'directory'>,
 ): Promise<Uint8Array | undefined> {
   if (!ASKED.has(certificate.toBeSigned.crlSeries)) return undefined;
   const path = join(authorityDirectory(directory, 'pca'), 'pca.db');

@@ -4,6 +4,7 @@ import { StoreError } from '@chrysalis/store';
 import { Command, CommanderError } from 'commander';
 import { addAuditCommands } from './audit.ts';
 import { addAuthorityCommands } from './authority.ts';
+import { addBackupCommand } from './backup.ts';
 import { addBlacklistCommands } from './blacklist.ts';
 import { type CliContext, CliError } from './context.ts';
 import { addCrlCommands } from './crl.ts';
@@ -13,7 +14,9 @@ import { addEnrollCommand } from './enroll.ts';
 import { addInitCommand } from './init.ts';
 import { addInspectCommand } from './inspect.ts';
 import { addKeysCommands } from './keys.ts';
+import { addMaCommands } from './ma.ts';
 import { addPolicyCommands } from './policy.ts';
+import { addRestoreCommand } from './restore.ts';
 import { addServeCommand } from './serve.ts';
 import { addSimulateCommand } from './simulate.ts';
 import { addStatusCommand } from './status.ts';
@@ -84,11 +87,14 @@ Results go to standard output, everything else to standard error. Exit status: 0
   addEnrollCommand(program, context);
   addEeCommands(program, context);
   addInspectCommand(program, context);
+  addMaCommands(program, context);
   addPolicyCommands(program, context);
   addSimulateCommand(program, context);
   addCrlCommands(program, context);
   addTlsCommands(program, context);
   addKeysCommands(program, context);
+  addBackupCommand(program, context);
+  addRestoreCommand(program, context);
   return program;
 }
 

@@ -15,6 +15,7 @@ import { type ChrysalisConfig, loadConfig, publicUrlOf } from './config.ts';
 import type { CliContext } from './context.ts';
 import { type InProcessOptions, openCrlg, openReportSink } from './in-process.ts';
 import { createLog, LOG_LEVELS, type LogLevel } from './log.ts';
+import { serveMaPort } from './ma-port.ts';
 import { openOcspSource } from './ocsp-source.ts';
 import { openCustody, warnOfPlainKeys } from './open-custody.ts';
 import { PipelineThread } from './pipeline-host.ts';
@@ -73,13 +74,20 @@ async function serve(context: CliContext, options: ServeOptions): Promise<void> 
   const { trust } = settings;
   const surroundings = { directory: options.dir, trust, clock: context.clock, log, keys };
   const crlUrl = await serveCrls(config, settings, surroundings, resources);
+  const maUrl = await serveMaPort(config, settings, ra.blacklist, resources);
   const { url, opsUrl } = ra;
   const urls = {
     url,
     ...(crlUrl !== undefined && { crlUrl }),
+    ...(maUrl !== undefined && { maUrl }),
     ...(opsUrl !== undefined && { opsUrl }),
   };
-  const lines = Object.entries({ RA: url, 'CRL store': crlUrl, operations: opsUrl });
+  const lines = Object.entries({
+    RA: url,
+    'CRL store': crlUrl,
+    'for the MA': maUrl,
+    operations: opsUrl,
+  });
   const text = lines.map(([name, at]) => (at === undefined ? '' : `${name}: ${at}\n`)).join('');
   context.stdout.write(options.json ? `${JSON.stringify(urls)}\n` : text);
   await aborted(context.signal);

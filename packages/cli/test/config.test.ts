@@ -81,6 +81,7 @@ describe('chrysalis.toml', () => {
       encryptionKey: '/state/ra/encryption.key',
       clientSignatureTtlSec: 5,
       errorDetail: 'production',
+      refusalTickMs: 100,
       dialect: 'auto',
     });
     assert.deepEqual(Object.keys(written.ra), Object.keys(defaults.ra));
@@ -103,8 +104,17 @@ describe('chrysalis.toml', () => {
     assert.deepEqual(written.limits, {
       provisioningFailuresPerHour: 5,
       downloadFailuresPerHour: 600,
+      connections: 5000,
+      handshakes: 500,
+      provisioningUnderWay: 256,
+      downloadsUnderWay: 1024,
+      anonymousUnderWay: 256,
+      shedProvisioningMs: 250,
+      shedDownloadsMs: 1000,
     });
     assert.deepEqual(defaults.limits, written.limits);
+    // Whose configuration is older has no port that it does not know of.
+    assert.deepEqual([written.ops, defaults.ops], [{ port: 8895 }, undefined]);
     const { mode } = written.ma;
     const bare = parseConfig(stringify({ ...LEAST, ma: { mode }, crl: { mode } }), '/state');
     assert.deepEqual([bare.ma, bare.crl], [written.ma, written.crl]);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { before, describe, it, type TestContext } from 'node:test';
+import { lockProfile } from '@chrysalis/ee';
 import { RA_EE_ERROR_EXPLANATIONS } from '@chrysalis/scms';
 import type { X509Identity } from '../../authorities/src/x509.ts';
 import { clockAtNow, SCMS, temporaryDirectory } from '../../ee/test/device.ts';
@@ -67,6 +68,23 @@ describe('chrysalis ee report', () => {
     assert.match(topUp.stderr, /: the RA has it\n/);
     assert.equal(ra.reports.length, 2);
     assert(!(await ee('topup')).stdout.includes('reports'));
+  });
+
+  it('leaves it in the profile while another command has that', async (t) => {
+    const { ee, ra, profile } = await commandLine(t);
+    await ee('topup');
+    const lock = await lockProfile(profile);
+    const { status, stdout, stderr } = await ee('report', '--text', 'a ghost vehicle');
+    assert.equal(status, 0, stderr);
+    assert.equal(stdout, 'report: in the profile, 1 waiting for the next topup\n');
+    assert.match(stderr, /expected a free profile/);
+    assert.equal((await readdir(join(profile, 'reports'))).length, 1);
+    assert.equal(ra.reports.length, 0);
+    // Everything else waits for the lock.
+    assert.equal((await ee('topup')).status, 1);
+    await lock.release();
+    assert.match((await ee('topup')).stdout, /\nreports: 1 sent, 0 waiting\n/);
+    assert.equal(ra.reports.length, 1);
   });
 
   it('says what is missing', async (t) => {
@@ -151,7 +169,7 @@ describe('a key that others can read', () => {
     for (const name of files) {
       const path = join(profile, name);
       await chmod(path, 0o644);
-      const { status, stderr } = await ee('download');
+      const { status, stderr } = await ee('download', '--no-files');
       assert.equal(status, 1, name);
       assert.match(stderr, /only its owner can read, saw mode 644\n/);
       assert(stderr.includes(`chrysalis: hint: chmod 600 ${path}\n`), stderr);

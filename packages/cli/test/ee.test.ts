@@ -9,7 +9,7 @@ import { Command } from 'commander';
 import type { X509Identity } from '../../authorities/src/x509.ts';
 import { clockAtNow, SCMS, temporaryDirectory } from '../../ee/test/device.ts';
 import { listenerOf, serveHttps, tlsIdentity } from '../../ee/test/https-server.ts';
-import { MockRa, type TestClock } from '../../ee/test/mock-ra.ts';
+import { MockRa, type MockRaOptions, type TestClock } from '../../ee/test/mock-ra.ts';
 import { enroll, NOW, openAsRa } from '../../ee/test/mock-scms.ts';
 import { type CliContext, CliError } from '../src/context.ts';
 import { addEeCommands } from '../src/ee.ts';
@@ -56,11 +56,15 @@ function commandLine(
 }
 
 async function enrolledCommandLine(t: TestContext, ...settings: string[]) {
+  return commandLineAt(t, {}, ...settings);
+}
+
+async function commandLineAt(t: TestContext, options: MockRaOptions, ...settings: string[]) {
   const clock = clockAtNow();
   const ee = commandLine(clock);
   const folder = await temporaryDirectory(t);
   const profile = join(folder, 'obu');
-  const ra = new MockRa(SCMS, clock, { periods: 2 });
+  const ra = new MockRa(SCMS, clock, { periods: 2, ...options });
   const { url } = await serveHttps(t, server, listenerOf(ra));
   const { stdout } = await ee('bootstrap', '--new', '--profile', profile, ...settings);
   const request = new Uint8Array(await readFile(stdout.trim()));
@@ -258,6 +262,106 @@ describe('chrysalis ee', () => {
     assert.match(stdout, /pseudonym: 2 new batches/);
     assert.equal((error as Error).name, 'AbortError');
     await (await lockProfile(profile)).release();
+  });
+
+  it('does not keep the profile for what is promised for days later, and asks for all kinds at once', async (t) => {
+    // As an RA with `shuffle.initial = "pooled"` promises it.
+    const certDLTime = NOW + 172_805;
+    const made = await commandLineAt(t, { certDLTime }, '--identification');
+    const { profile, clock, url, ra, here } = made;
+    const controller = new AbortController();
+    const paused = Promise.withResolvers<string>();
+    const running = commandLine(clock, controller.signal, (text) => {
+      if (text.includes('next contact at 20')) paused.resolve(text);
+    })('run', '--profile', profile, '--ra', url.href);
+    const line = await Promise.race([paused.promise, running.then(({ stderr }) => stderr)]);
+    // No policy file was there: it is looked for before the certificates are due.
+    assert(line.includes(`next contact at ${formatTime32(NOW + 86_400)}`), line);
+    assert.deepEqual(
+      ra.asked.map(({ type }) => type),
+      ['pseudonym', 'identification'],
+    );
+    const beside = await here('topup');
+    assert.equal(beside.error, undefined);
+    const promise = `not ready before ${formatTime32(certDLTime)}`;
+    assert.match(beside.stdout, new RegExp(`pseudonym: ${promise}\nidentification: ${promise}\n`));
+    controller.abort();
+    const { error, stdout } = await running;
+    assert.equal((error as Error).name, 'AbortError');
+    assert.match(stdout, new RegExp(`identification: ${promise}`));
+  });
+
+  it('says that it waits with the profile locked when it is told to wait', async (t) => {
+    const { profile, clock, url, ra } = await commandLineAt(
+      t,
+      { certDLTime: NOW + 3_600 },
+      '--identification',
+    );
+    let kinds: string[] = [];
+    const waiting = commandLine(clock, undefined, (text) => {
+      if (!text.includes('waiting until')) return;
+      kinds = ra.asked.map(({ type }) => type);
+      clock.unixMs += 3_600_000;
+    });
+    const { error, stderr } = await waiting(
+      'topup',
+      '--wait',
+      '--profile',
+      profile,
+      '--ra',
+      url.href,
+    );
+    assert.equal(error, undefined);
+    assert.match(stderr, /pseudonym: waiting until 20.*, 3600 s, with the profile locked\n/);
+    assert.deepEqual(kinds, ['pseudonym', 'identification']);
+  });
+
+  it('gives up after as many failed contacts as it is told', async (t) => {
+    const { profile, clock, url, ra } = await enrolledCommandLine(t);
+    ra.script.push(...Array(20).fill({ status: 202 }));
+    const controller = new AbortController();
+    const run = commandLine(clock, controller.signal, (text) => {
+      if (text.includes('next contact at')) clock.unixMs += 3_600_000;
+    });
+    const { error } = await run('run', '--give-up', '2', '--profile', profile, '--ra', url.href);
+    assert.match((error as CliError).message, /HTTP 202/);
+    assert.equal(ra.requests.length, 2);
+  });
+
+  it('begins each step with the policy and chain files, unless it is told not to', async (t) => {
+    const { ra, here } = await enrolledCommandLine(t);
+    const files = ['/download/policy/local', '/download/local-certificate-chain'];
+    for (const [command, ...more] of [
+      ['request'],
+      ['download', '--weeks', '1'],
+      ['info'],
+    ] as const) {
+      ra.requests.length = 0;
+      const { error } = await here(command, ...more);
+      assert.equal(error, undefined);
+      const paths = ra.requests.map(({ url }) => url.pathname);
+      assert.deepEqual(paths.slice(0, 2), files, command);
+      ra.requests.length = 0;
+      await here(command, '--no-files', ...more);
+      assert(!ra.requests.some(({ url }) => files.includes(url.pathname)), command);
+    }
+  });
+
+  it('asks anew, with new keys, when it is told that the RA has lost its data', async (t) => {
+    const { ra, here } = await enrolledCommandLine(t);
+    await here('topup');
+    ra.accepted.clear();
+    ra.script.push(undefined, undefined, { status: 500, headers: { 'SCMS-POC-Error': '5069' } });
+    const { error } = await here('info');
+    assert.match((error as CliError).hint ?? '', /chrysalis ee request --anew/);
+    assert.equal((await here('request')).error, undefined);
+    assert.equal(ra.keySets, 1);
+    const anew = await here('request', '--anew', '--certificates', 'pseudonym', '--json');
+    assert.equal(anew.error, undefined);
+    assert.equal(ra.keySets, 2);
+    const { requestHash } = JSON.parse(anew.stdout);
+    assert.deepEqual([...ra.accepted.keys()], [requestHash]);
+    assert.equal((await here('info')).error, undefined);
   });
 
   it('says so when the RA is another, and sends nothing', async (t) => {

@@ -54,7 +54,7 @@ const BARE: Readonly<Record<RaService, Bare>> = {
     meaning:
       'the RA knows no such request of this enrollment, the clock is off by more than seconds, the RA has another ' +
       'certificate by now, or it has the device on its blacklist',
-    next: 'the time that is held stays; the next contact asks again',
+    next: 'the time that is held stays; the next contact asks again; `ee request --anew` registers with an RA that has lost its data',
   },
   'ra-certificate': {
     meaning: 'the RA is not ready, or does not have this service',

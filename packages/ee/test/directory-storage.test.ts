@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, readdir, stat, writeFile } from 'node:fs/promises';
+import { chmod, readdir, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { DirectoryStorage } from '../src/index.ts';
@@ -83,6 +83,19 @@ describe('DirectoryStorage', () => {
     const names = await readdir(path);
     assert(!names.includes(left) && names.includes('.tmp'));
     assert.deepEqual(await readdir(join(path, 'batches')), ['A.zip']);
+  });
+
+  it('leaves a report that is being written without the lock, for a minute', async (t) => {
+    const path = await temporaryDirectory(t);
+    const storage = await DirectoryStorage.open(path, { create: true });
+    await storage.write('reports/a.oer', OCTETS);
+    const [fresh, stale] = ['0', 'f'].map((digit) => `.b.oer.${digit.repeat(16)}.tmp`);
+    await writeFile(join(path, 'reports', fresh!), 'half');
+    await writeFile(join(path, 'reports', stale!), 'half');
+    const hourAgo = Date.now() / 1_000 - 3_600;
+    await utimes(join(path, 'reports', stale!), hourAgo, hourAgo);
+    await storage.sweep();
+    assert.deepEqual((await readdir(join(path, 'reports'))).sort(), [fresh, 'a.oer']);
   });
 
   it('says when the disk refuses, and leaves no half of a file', async (t) => {

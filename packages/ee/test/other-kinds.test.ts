@@ -268,10 +268,10 @@ describe('a top-up', () => {
         'GET /download/policy/local',
         'GET /download/local-certificate-chain',
         'POST /provision-pseudonym-certificate-batch',
+        'POST /provision-identity-certificate',
         'GET /download/batch',
         'GET /download/batch',
         'GET /download/info',
-        'POST /provision-identity-certificate',
         'GET /download/identity-certificate',
         'GET /download/identity-certificate',
         'GET /download/identity-certificate',
@@ -308,8 +308,9 @@ describe('a top-up', () => {
     ]);
     assert.equal(due, NOW + 60);
     assert.deepEqual(ra.filesAsked, []);
+    assert.equal((await ee.topUp({ waitSec: 59 })).supplies[0]!.ready, NOW + 60);
     assert.deepEqual(clock.slept, []);
-    const { supplies: ready } = await ee.topUp({ wait: true, weeks: 1 });
+    const { supplies: ready } = await ee.topUp({ waitSec: 60, weeks: 1 });
     assert.equal(ready[0]!.batches.length, 1);
   });
 
@@ -317,6 +318,7 @@ describe('a top-up', () => {
     const { profile, ra, eeOptions, clock } = await device();
     const settings = { kind: 'rse', dialect: '1.2.4' } as const;
     const ee = await EndEntity.open(profile, { ...eeOptions, settings });
+    Object.assign(ra.files, { chains: chainFile(1, 1), policy: policyFile(1, 1) });
     for (let week = 0; week < 4; week += 1) {
       const { supplies, due } = await ee.topUp();
       assert.equal(supplies[0]!.batches.length, 1);

@@ -42,8 +42,12 @@ describe('fetchRaFile', () => {
     assert.equal(second.messages[0]!.headers['If-None-Match'], '"LPF_v1.oer"');
   });
 
-  it('takes a 500 for a file that is not offered', async () => {
-    assert.deepEqual((await fetchWith({ status: 500 }, HELD)).answer, { type: 'not-offered' });
+  it('takes a 500 for a refusal, and names its code', async () => {
+    await assert.rejects(fetchWith({ status: 500 }, HELD), { code: 'refused' });
+    const headers = { 'scms-poc-error': '5068' };
+    await assert.rejects(fetchWith({ status: 500, headers }), ({ refusal }) => {
+      return refusal.name === 'raNoPcaCertificateChainFileAvailable' && refusal.retry === 'later';
+    });
   });
 
   it('takes a name without quotes, and none that could do harm', async () => {

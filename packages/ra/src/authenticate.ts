@@ -1,9 +1,5 @@
 import { CoerError } from '@chrysalis/coer';
-import {
-  CryptoError,
-  PublicKey,
-  pointFromUncompressed,
-} from '@chrysalis/crypto';
+import { CryptoError, PublicKey, pointFromUncompressed } from '@chrysalis/crypto';
 import {
   type Certificate,
   checkValidAt,

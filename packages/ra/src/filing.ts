@@ -103,7 +103,11 @@ function issuanceEvent({ batch, count }: { batch: CompleteBatch; count: number }
 }
 
 /** Files without a gap count; those beyond the first gap are noted until it closes. */
-async function moveOn(query: Transaction<RaSchema>, deviceId: number, i: number): Promise<void> {
+export async function moveOn(
+  query: Transaction<RaSchema>,
+  deviceId: number,
+  i: number,
+): Promise<void> {
   const next = 'update device set filed_through = ? where id = ? and filed_through = ?';
   if ((await change(query, next, [i, deviceId, i - 1])) === 0) {
     await change(query, 'insert or ignore into filed (device_id, i) values (?, ?)', [deviceId, i]);

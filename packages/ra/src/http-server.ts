@@ -104,6 +104,10 @@ export function createDeviceServer(
     serverFactory: (handler) => createTlsServer(tls, handler, door, guards, staple),
     bodyLimit: MAX_BODY,
     exposeHeadRoutes: false,
+    // What Node itself would answer with 400, 408, 413 or 431. Fastify's own handler would answer at once, and by name.
+    clientErrorHandler: (error, socket) => {
+      refuseOnSocket(socket, door, guards, error.code ?? 'an error');
+    },
     // A request that arrives while we stop is answered like any other: 503 is no status of ours.
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
@@ -237,14 +241,8 @@ function createTlsServer(
   if (staple) server.on('OCSPRequest', (_cert, _issuer, done) => done(null, staple.current()));
   // Without TLS nothing can be said. Node would hand the socket on as a client's error all the same.
   server.prependListener('tlsClientError', (_error, socket) => socket.destroy());
-  const refuse = (socket: Duplex, seen: string) => {
-    const refusal = new Refusal('raWrongParameters', `expected a request, saw ${seen}`);
-    refuseOnSocket(socket as Socket, door, guards, refusal);
-  };
-  // What Node itself would answer with 400, 408, 413, 417 or 431.
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    refuse(socket, error.code ?? 'an error');
-  });
+  const refuse = (socket: Duplex, seen: string) => refuseOnSocket(socket, door, guards, seen);
+  // What Node itself would answer with 417, or hand over without an answer.
   server.on('checkExpectation', (request) => refuse(request.socket, 'an expectation'));
   server.on('connect', (_request, socket) => refuse(socket, 'CONNECT'));
   server.on('upgrade', (_request, socket) => refuse(socket, 'an upgrade'));
@@ -371,11 +369,13 @@ function leave(
 
 /** For connections that never became a request: the same answer, written by hand. */
 function refuseOnSocket(
-  socket: Socket,
+  duplex: Duplex,
   door: Door,
   { tick, connections, metrics }: Guards,
-  error: Refusal,
+  seen: string,
 ): void {
+  const error = new Refusal('raWrongParameters', `expected a request, saw ${seen}`);
+  const socket = duplex as Socket;
   // More of what was refused already comes until the tick.
   if (!socket.writable || socket.destroyed || !connections.refuse(socket)) return;
   metrics?.refused(undefined, error, 0);

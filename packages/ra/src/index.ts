@@ -38,6 +38,11 @@ export type { GuardLimits } from './guards.ts';
 export { fixIPeriod, type IPeriodWish, recordedIPeriod } from './i-period-setting.ts';
 export { linkageChainsOf, type RequestOrigin } from './linkage-chains-of.ts';
 export { RA_MIGRATIONS } from './migrations.ts';
+export {
+  EnquiryRefused,
+  MisbehaviorEnquiries,
+  type MisbehaviorEnquiriesOptions,
+} from './misbehavior-enquiries.ts';
 export { MAX_OCSP_RESPONSE, OcspError } from './ocsp-response.ts';
 export { isIssuedBy, OcspStaple, type OcspStapleOptions } from './ocsp-staple.ts';
 export type {

@@ -24,6 +24,7 @@ import {
   type IPeriodClock,
   openSignedMessage,
   ScmsDataError,
+  type ScmsError,
   ScmsPdu122,
   ToBeSignedEncryptedCertificateResponse,
   timeOf,
@@ -37,13 +38,32 @@ interface Checking {
   readonly clock: Clock;
 }
 
+/** The PCA answers that it does not certify. */
+export class PcaFailure extends ScmsDataError {
+  /**
+   * Whether it never will: `invalidSignaturePublicKey`, which a PCA says of a cocoon key that it has certified for another
+   * request, as when this database is older than that of the PCA.
+   */
+  readonly isFinal: boolean;
+
+  constructor(hostname: string, error: ScmsError) {
+    super('reported-failure', `${hostname}: ${formatScmsError(error)}`);
+    this.isFinal = formatScmsError(error) === FINAL;
+  }
+}
+
+const FINAL = formatScmsError({
+  type: 'pcaRa',
+  value: { type: 'pcaRaRequestError', value: 'invalidSignaturePublicKey' },
+});
+
 /**
  * Checks a SecuredPcaRaCertificateRequestReply as far as the RA can read it: the signature is the PCA's, it answers
  * this very request, and expiration, lifetime and permissions are those that were asked for.
  *
  * @param request SecuredRaPcaCertificateRequest, the octets that were sent
  * @returns SignedEncryptedCertificateResponse, COER: the entry of the device's zip
- * @throws ScmsDataError, Ieee1609Dot2Error
+ * @throws PcaFailure when the PCA refuses; ScmsDataError, Ieee1609Dot2Error
  */
 export function checkReply(reply: Uint8Array, request: Uint8Array, checking: Checking): Uint8Array {
   const { pca, trust, clock } = checking;
@@ -58,10 +78,7 @@ export function checkReply(reply: Uint8Array, request: Uint8Array, checking: Che
   }
   const response = content.value.value;
   if (response.reply.type === 'failure') {
-    throw new ScmsDataError(
-      'reported-failure',
-      `${pca.hostname}: ${formatScmsError(response.reply.value)}`,
-    );
+    throw new PcaFailure(pca.hostname, response.reply.value);
   }
   const requestHash = hashedId8(sha256(request));
   expectReply(equalConstantTime(response.requestHash, requestHash), 'the hash of the request');

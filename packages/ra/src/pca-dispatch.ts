@@ -4,7 +4,7 @@ import { backOffSec, Outage } from './back-off.ts';
 import { RETRY_LAST_SEC } from './device-progress.ts';
 import type { OperatorsView } from './operators-view.ts';
 import type { PipelineOptions } from './options.ts';
-import { checkReply } from './pca-conversation.ts';
+import { checkReply, PcaFailure } from './pca-conversation.ts';
 import type { DueRequest, Outcome, PcaRequests } from './pca-requests.ts';
 
 /** Requests at the PCA at a time, at first and at most: it doubles as long as all goes well. */
@@ -33,7 +33,7 @@ export class PcaDispatch {
   /** Sends a window of requests and waits for all of them; false when none is due. */
   async step(now: Time32): Promise<boolean> {
     if (this.#outage.pausedUntil(now) !== undefined) return false;
-    const { iPeriod, clock } = this.#options;
+    const { iPeriod, clock, log } = this.#options;
     const due = await this.#requests.due(now, iPeriod.at(now), this.#window);
     if (due.length === 0) return false;
     const results = await Promise.all(
@@ -41,6 +41,9 @@ export class PcaDispatch {
     );
     await this.#requests.record(results);
     this.#explain(results);
+    const givenUp = await this.#requests.giveUp(results);
+    for (const week of givenUp)
+      log.error({ ...week }, 'certificates are given up: the PCA has certified these keys before');
     const silent = results.filter(({ outcome }) => outcome.type === 'silent');
     if (silent.length === results.length) {
       this.#window = 1;
@@ -68,7 +71,8 @@ export class PcaDispatch {
       return { type: 'answered', octets: checkReply(reply, octets, this.#options) };
     } catch (error) {
       const [retryAt, deviceRetryAt] = [after(attempts), after(failures)];
-      return { type: 'refused', retryAt, deviceRetryAt, error };
+      const isFinal = error instanceof PcaFailure && error.isFinal;
+      return { type: 'refused', retryAt, deviceRetryAt, error, isFinal };
     }
   }
 

@@ -6,6 +6,7 @@ import { CompiledQuery, type Transaction } from 'kysely';
 import { change, insertRows, portions } from './bulk.ts';
 import type { Device } from './device-registry.ts';
 import type { ComposedRequest } from './expand.ts';
+import { moveOn as markFiled } from './filing.ts';
 import type { RaSchema } from './schema.ts';
 
 /** Octets of a request's hash by which its certificate is found again: two requests never share as many. */
@@ -19,6 +20,9 @@ const FIRST_EPOCH = 1;
 const SKIPPING_EPOCH = -(2 ** 40);
 /** Steps after which what waits is counted anew: other processes put in and take out as well. */
 const RECOUNT_AFTER = 100;
+
+/** Attempts after which a file is given up when the PCA says that it never will certify what is in it. */
+const GIVE_UP_AFTER = 3;
 
 /** The requests of one file. */
 export interface ComposedFile {
@@ -55,6 +59,8 @@ export type Outcome =
       /** When something more may be begun for its device. */
       readonly deviceRetryAt: Time32;
       readonly error: unknown;
+      /** Whether it never will answer with one. */
+      readonly isFinal: boolean;
     }
   /** The PCA did not answer. */
   | { readonly type: 'silent'; readonly retryAt: Time32; readonly error: unknown };
@@ -216,6 +222,47 @@ export class PcaRequests {
       const sentFirst = results.filter(({ request }) => request.attempts === 0).length;
       if (this.#waiting !== undefined) this.#waiting -= sentFirst;
       return answers.length;
+    });
+  }
+
+  /**
+   * Gives up files of which the PCA has said again and again that it will certify nothing more: what belongs to them goes,
+   * and their devices move on to the files after them. A file that was there before stays.
+   *
+   * @returns those that are given up now
+   */
+  async giveUp(
+    results: readonly { readonly request: DueRequest; readonly outcome: Outcome }[],
+  ): Promise<readonly { readonly deviceId: number; readonly i: number }[]> {
+    const hopeless = results.filter(
+      ({ request, outcome }) =>
+        outcome.type === 'refused' && outcome.isFinal && request.attempts + 1 >= GIVE_UP_AFTER,
+    );
+    if (hopeless.length === 0) return [];
+    return this.#database.transaction(async (query) => {
+      const givenUp: { readonly deviceId: number; readonly i: number }[] = [];
+      for (const { request } of hopeless) {
+        const { deviceId, i } = request;
+        const batch = 'delete from batch where device_id = ? and i = ?';
+        if ((await change(query, batch, [deviceId, i])) === 0) continue;
+        await change(query, 'delete from response where device_id = ? and i = ?', [deviceId, i]);
+        await markFiled(query, deviceId, i);
+        // Nothing of this speaks against what comes next.
+        await change(query, 'update device set failures = 0, retry_at = 0 where id = ?', [
+          deviceId,
+        ]);
+        givenUp.push({ deviceId, i });
+      }
+      // One walk over all that wait, however many are given up.
+      const weeks = JSON.stringify(givenUp.map(({ deviceId, i }) => [deviceId, i]));
+      await change(
+        query,
+        `delete from pca_request
+          where (device_id, i) in (select value ->> 0, value ->> 1 from json_each(?))`,
+        [weeks],
+      );
+      this.#waiting = undefined;
+      return givenUp;
     });
   }
 

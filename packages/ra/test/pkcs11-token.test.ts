@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { type KeyAgreement, PrivateKey, Secret } from '@chrysalis/crypto';
 import { decrypterOf } from '@chrysalis/ieee1609dot2';
-import { loadPkcs11, type Pkcs11Module, Token } from '@chrysalis/ra';
+import { loadPkcs11, type Pkcs11Module, Token, type TokenError } from '@chrysalis/ra';
 import { PIN, softHsmMissing, startSoftHsm, TOKEN } from '../../../test/support/soft-hsm.ts';
 import { fixedRandom } from '../../ieee1609dot2/test/pki.ts';
 import {
@@ -121,16 +121,33 @@ describe('a key in a PKCS #11 token', { skip: missing ?? false }, () => {
       if (name === 'C_Login') logins += 1;
     });
     const wrong = new Secret(Buffer.from('000000'));
-    const refused = { name: 'TokenError', code: 'wrong-pin' };
     assert.throws(
       () => Token.open(counted, { token: TOKEN }, wrong),
       (error: Error) => {
         assert.ok(!String(error.stack).includes('000000'));
-        assert.partialDeepStrictEqual(error, refused);
+        assert.equal((error as TokenError).code, 'wrong-pin');
         return true;
       },
     );
     assert.equal(logins, 1);
+  });
+
+  it('does not try a PIN again that was changed meanwhile', () => {
+    let isChanged = false;
+    let logins = 0;
+    const reader = watched((name) => {
+      if (name !== 'C_Login') return;
+      logins += 1;
+      // As pkcs11js throws it.
+      if (isChanged) throw Object.assign(new Error('CKR_PIN_INCORRECT'), { code: 0xa0 });
+    });
+    const changed = Token.open(reader, { token: TOKEN }, pin);
+    const signer = changed.key({ object: 'ra-signing' });
+    isChanged = true;
+    hsm.closeAllSessions();
+    const refused = { name: 'TokenError', code: 'wrong-pin' };
+    for (let n = 0; n < 5; n += 1) assert.throws(() => signer.sign(message), refused);
+    assert.equal(logins, 2);
   });
 
   it('fails closed when its files are gone', async () => {

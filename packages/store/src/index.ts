@@ -1,4 +1,5 @@
 export { type Database, type DatabaseOptions, type Migration, openDatabase } from './database.ts';
+export { copyDatabases, type DatabaseCopy } from './database-copy.ts';
 export { openDirectoryObjectStore } from './directory-object-store.ts';
 export {
   createFailingObjectStore,
