@@ -232,6 +232,7 @@ describe('a backup', { timeout: 180_000 }, () => {
     );
     assert.equal(status, 1);
     assert.match(stderr, /pca\.db|malformed/);
+    assert.match(stderr, /hint: put a backup back: chrysalis restore/);
     assert(!(await readdir(root)).some((name) => name.includes('of-damage')));
   });
 

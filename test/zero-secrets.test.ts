@@ -15,7 +15,9 @@ import { inspect } from 'node:util';
 import { decode } from '@chrysalis/coer';
 import { systemRandom } from '@chrysalis/crypto';
 import { Certificate, hashCertificate } from '@chrysalis/ieee1609dot2';
-import { secureRequest } from '@chrysalis/scms';
+import { secureRequest, systemClock } from '@chrysalis/scms';
+import type { CliContext } from '../packages/cli/src/context.ts';
+import { run } from '../packages/cli/test/run-main.ts';
 import { freePort } from './support/free-port.ts';
 import { leaksIn, type NamedSecret, secretsBelow } from './support/secret-search.ts';
 
@@ -77,7 +79,22 @@ describe('no command shows a secret', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  function start(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  /** In this process, which is as good and a hundred times as fast: all that a command writes goes through its context. */
+  async function chrysalis(
+    expected: 'succeeds' | 'fails' | 'either',
+    args: readonly string[],
+    env: CliContext['env'] = {},
+  ): Promise<void> {
+    const name = `${args.join(' ')} #${written.size}`;
+    const more = { env: { CHRYSALIS_DEBUG: '1', ...env }, clock: systemClock };
+    const { status, stdout, stderr } = await run(['--dir', at('state'), ...args], more);
+    written.set(name, Buffer.from(stdout + stderr));
+    if (expected === 'either') return;
+    assert.equal(status === 0, expected === 'succeeds', `${name}: ${stdout}${stderr}`);
+  }
+
+  /** A process of its own, with the pipeline in a thread. */
+  function start(args: readonly string[], env: NodeJS.ProcessEnv) {
     const name = `${args.join(' ')} #${written.size}`;
     const child = spawn(process.execPath, [BIN, '--dir', at('state'), ...args], {
       env: { ...process.env, CHRYSALIS_DEBUG: '1', ...env },
@@ -92,23 +109,14 @@ describe('no command shows a secret', () => {
     return { child, name };
   }
 
-  async function chrysalis(
-    expected: 'succeeds' | 'fails' | 'either',
-    args: readonly string[],
-    env: NodeJS.ProcessEnv = {},
-  ): Promise<string> {
-    const { child, name } = start(args, env);
-    const [status] = (await once(child, 'close')) as [number];
-    const text = written.get(name)!.toString();
-    if (expected !== 'either')
-      assert.equal(status === 0, expected === 'succeeds', `${name}: ${text}`);
-    return text;
-  }
-
   async function serve(env: NodeJS.ProcessEnv) {
-    const { child } = start(['serve', '--log-level', 'debug'], env);
+    const { child, name } = start(['serve', '--log-level', 'debug'], env);
     servers.push(child);
-    await once(child.stdout!, 'data');
+    const ended = once(child, 'close').then(() => {
+      throw new Error(`expected serve to go on, saw it end: ${written.get(name)}`);
+    });
+    await Promise.race([once(child.stdout, 'data'), ended]);
+    ended.catch(() => {});
     return async () => {
       child.kill('SIGTERM');
       await once(child, 'close');
@@ -121,6 +129,7 @@ describe('no command shows a secret', () => {
     await edit((text) =>
       text
         .replace('port = 8894', `port = ${crlPort}`)
+        .replace('port = 8895', 'port = 0')
         .replace('error-detail = "production"', 'error-detail = "qa"'),
     );
     await remember('state');
@@ -295,6 +304,5 @@ describe('no command shows a secret', () => {
     const [response] = await once(sent, 'response');
     assert.equal(response.statusCode, 500);
     response.resume();
-    await once(response, 'close');
   }
 });

@@ -219,8 +219,15 @@ async function topUpAndPrint(
     ...(kind && { kinds: [kind] }),
     ...(weeks !== undefined && { weeks }),
     waitSec,
+    // What came is shown also when something else did not.
+    onResult: (result) => printTopUp(context, options, result),
   });
-  const { files, reports, supplies } = result;
+  failIfAnyFailed(result.supplies.flatMap(({ batches }) => batches));
+  return result;
+}
+
+function printTopUp(context: CliContext, options: CommonOptions, result: TopUpResult): void {
+  const { files, reports, supplies, due } = result;
   const fileLines = Object.entries(files).map(([which, outcome]) => `${which}: ${outcome}`);
   print(context, options, {
     text: [...fileLines, ...reportLines(reports), ...supplies.map(supplyText)].join('\n'),
@@ -228,11 +235,9 @@ async function topUpAndPrint(
       files,
       reports: reportsJson(reports),
       supplies: supplies.map(supplyJson),
-      due: timeJson(result.due),
+      due: timeJson(due),
     },
   });
-  failIfAnyFailed(supplies.flatMap(({ batches }) => batches));
-  return result;
 }
 
 function firstKind({ kinds: [kind] }: EndEntity): CertificateKind {

@@ -49,7 +49,7 @@ its PCA, so --certificate takes the certificate itself.`,
     `${HPCRS}; or ${RIFS}`,
     `
 Examples:
-  chrysalis ma blacklist --certificate chrysalis-ee/pseudonym/29A_0.cert
+  chrysalis ma blacklist --certificate certificate.oer
   chrysalis ma blacklist f1a8bd780e11d1d0`,
   ).action(async (ids: readonly string[], _options: unknown, command: Command) => {
     const options = command.optsWithGlobals<Options>();
@@ -69,7 +69,7 @@ Examples:
     HPCRS,
     `
 Example:
-  chrysalis ma linkage --certificate chrysalis-ee/pseudonym/29A_0.cert`,
+  chrysalis ma linkage --certificate certificate.oer`,
   ).action(async (ids: readonly string[], _options: unknown, command: Command) => {
     const options = command.optsWithGlobals<Options>();
     const all = await identifiersOf(ids, options, [HPCR_OCTETS]);

@@ -110,7 +110,8 @@ function explain(error: unknown, context: CliContext): number {
   const isDebug = Boolean(context.env.CHRYSALIS_DEBUG);
   if (isRefusal(error)) {
     say(error.message);
-    if (error.hint !== undefined) say(`hint: ${error.hint}`);
+    const hint = error instanceof StoreError ? STORE_HINTS[error.code] : error.hint;
+    if (hint !== undefined) say(`hint: ${hint}`);
     if (isDebug) say(String(error.stack));
     return EXIT_FAILED;
   }
@@ -126,6 +127,14 @@ function explain(error: unknown, context: CliContext): number {
   else say('hint: this is a bug; CHRYSALIS_DEBUG=1 shows where');
   return EXIT_FAILED;
 }
+
+/** Hints for what a database or an object store refuses. */
+const STORE_HINTS: Partial<Record<StoreError['code'], string>> = {
+  corrupt: 'put a backup back: chrysalis restore; docs/guides/backup.md says what is lost',
+  full: 'the disk is full',
+  busy: 'another program holds the database locked: end it',
+  'newer-schema': 'take the version of chrysalis that made it, or a later one',
+};
 
 /** Hints for what the operating system or TLS refuses: none of it is a bug of ours. */
 const SYSTEM_HINTS: Readonly<Record<string, string>> = {

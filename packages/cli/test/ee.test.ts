@@ -9,6 +9,7 @@ import { Command } from 'commander';
 import type { X509Identity } from '../../authorities/src/x509.ts';
 import { clockAtNow, SCMS, temporaryDirectory } from '../../ee/test/device.ts';
 import { listenerOf, serveHttps, tlsIdentity } from '../../ee/test/https-server.ts';
+import { chainFile } from '../../ee/test/mock-files.ts';
 import { MockRa, type MockRaOptions, type TestClock } from '../../ee/test/mock-ra.ts';
 import { enroll, NOW, openAsRa } from '../../ee/test/mock-scms.ts';
 import { type CliContext, CliError } from '../src/context.ts';
@@ -314,6 +315,25 @@ describe('chrysalis ee', () => {
     assert.equal(error, undefined);
     assert.match(stderr, /pseudonym: waiting until 20.*, 3600 s, with the profile locked\n/);
     assert.deepEqual(kinds, ['pseudonym', 'identification']);
+  });
+
+  it('brings the certificates though a file is withheld, and fails', async (t) => {
+    const { ra, here } = await enrolledCommandLine(t);
+    ra.files.chains = chainFile(1, 1);
+    assert.match((await here('topup')).stdout, /^policy: not-offered\nchains: new\n/);
+    ra.periods = 3;
+    // A code that is not tried again at once, so that the test need not wait.
+    const withheld = { status: 500, headers: { 'SCMS-POC-Error': '5068' } };
+    ra.script.push(undefined, withheld);
+    const { stdout, error } = await here('topup');
+    assert.match(stdout, /\nchains: withheld\n.*\npseudonym: 1 new batches, 3 certificates, next/);
+    assert.match((error as CliError).message, /^chain file: the RA refused: HTTP 500, 5068/);
+    assert.equal((await here('topup')).error, undefined);
+    ra.periods = 4;
+    ra.script.push(undefined, withheld);
+    const step = await here('download');
+    assert.equal(step.stdout, 'batches: 1\ncertificates: 3\n');
+    assert.match((step.error as CliError).message, /^chain file/);
   });
 
   it('gives up after as many failed contacts as it is told', async (t) => {

@@ -13,7 +13,7 @@ export interface Served {
   /** As {@link cli}, with --json, and what it printed. Fails when the command does. */
   json(...args: string[]): Promise<unknown>;
   /** Starts the RA. */
-  serve(): Promise<{ readonly url: string; stop(): Promise<string> }>;
+  serve(): Promise<{ readonly url: string; readonly maUrl?: string; stop(): Promise<string> }>;
   /** A device that is enrolled for the RA at a URL; commands of `ee` on its profile. */
   enroll(url: string): Promise<EnrolledProfile>;
 }
@@ -61,7 +61,7 @@ export async function stateDirectory(t: TestContext): Promise<Served> {
     },
     async serve() {
       const stopping = new AbortController();
-      const printed = Promise.withResolvers<{ url: string }>();
+      const printed = Promise.withResolvers<{ url: string; maUrl?: string }>();
       const running = run(['--dir', directory, '--json', 'serve', '--log-level', 'warn'], {
         clock,
         signal: stopping.signal,
@@ -70,9 +70,9 @@ export async function stateDirectory(t: TestContext): Promise<Served> {
       t.after(() => stopping.abort());
       const failed = running.then((outcome) => Promise.reject(new Error(outcome.stderr)));
       failed.catch(() => {});
-      const { url } = await Promise.race([printed.promise, failed]);
+      const urls = await Promise.race([printed.promise, failed]);
       return {
-        url,
+        ...urls,
         async stop() {
           stopping.abort();
           const { status, stderr } = await running;

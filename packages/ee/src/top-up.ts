@@ -21,12 +21,15 @@ export interface TopUpOptions {
    * promised. Everything is asked for before anything is waited for.
    */
   readonly waitSec?: number;
+  /** Told what came of the contact, also when it then fails because of one kind or one file. */
+  readonly onResult?: (result: TopUpResult) => void;
 }
 
 export interface TopUpResult {
   readonly files: FileOutcomes;
   /** What came of the misbehavior reports that waited. */
   readonly reports: SentReports;
+  /** Of the kinds that did not fail. */
   readonly supplies: readonly Supply[];
   /** When the next contact is due; undefined when the RA makes nothing more for this device. */
   readonly due: Time32 | undefined;
@@ -59,7 +62,7 @@ interface Asked {
 export async function topUp(
   ee: EndEntity,
   { now, onFailed }: TopUpParts,
-  { kinds = ee.kinds, weeks, waitSec = 0 }: TopUpOptions,
+  { kinds = ee.kinds, weeks, waitSec = 0, onResult }: TopUpOptions,
 ): Promise<TopUpResult> {
   return ee.afterFiles(async (files) => {
     const reports = await ee.sendReports();
@@ -68,10 +71,12 @@ export async function topUp(
     // What is there already is not kept waiting by what is not.
     asked.sort((a, b) => a.certDLTime - b.certDLTime);
     const collected = await forEach(asked, failures, collect);
+    const supplies = kinds.flatMap((kind) => collected.filter((supply) => supply.kind === kind));
+    const result = { files, reports, supplies, due: dueOf(files, supplies) };
+    onResult?.(result);
     const [failure] = failures;
     if (failure !== undefined) throw failure;
-    const supplies = kinds.flatMap((kind) => collected.filter((supply) => supply.kind === kind));
-    return { files, reports, supplies, due: dueOf(files, supplies) };
+    return result;
   });
 
   async function ask(kind: CertificateKind): Promise<Asked> {

@@ -34,6 +34,21 @@ export function zipBatch(i: number, responses: readonly Uint8Array[]): Uint8Arra
   return zipStored(responses.map((octets, j) => [formatEntryName(i, j), octets] as const));
 }
 
+/**
+ * Whether octets are a zip of ours to its end: the end of central directory record, which is its last 22 octets, is where the
+ * central directory ends (APPNOTE 4.3.16). What a disk has cut off is not.
+ */
+export function isWholeZip(octets: Uint8Array): boolean {
+  if (octets.length < END_RECORD_OCTETS) return false;
+  const end = octets.length - END_RECORD_OCTETS;
+  const view = new DataView(octets.buffer, octets.byteOffset + end, END_RECORD_OCTETS);
+  const [size, offset] = [view.getUint32(12, true), view.getUint32(16, true)];
+  return view.getUint32(0, true) === END_SIGNATURE && offset + size === end;
+}
+
+const END_RECORD_OCTETS = 22;
+const END_SIGNATURE = 0x06054b50;
+
 function zipStored(entries: readonly (readonly [string, Uint8Array])[]): Uint8Array {
   // Fixed, so that the same certificates always make the same file. ZIP knows no time zone: midnight where we are.
   const mtime = new Date(1980, 0, 1);

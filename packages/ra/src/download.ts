@@ -7,8 +7,9 @@ import {
   ScmsDataError,
   timeOf,
 } from '@chrysalis/scms';
+import { StoreError } from '@chrysalis/store';
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
-import { fileKey } from './batch-file.ts';
+import { fileKey, isWholeZip } from './batch-file.ts';
 import type { Contacts } from './contacts.ts';
 import type { KnownDevice } from './device-registry.ts';
 import { nextBatchTime } from './horizon.ts';
@@ -95,6 +96,10 @@ export class Downloads {
   async #certificates(device: KnownDevice | undefined, i: number, name: string): Promise<Download> {
     const { objects, iPeriod } = this.#options;
     const octets = device && (await objects.get(fileKey(device, i, iPeriod)));
+    // A device could not tell it from a download that broke off, and would come for it again and again.
+    if (octets && !isWholeZip(octets)) {
+      throw new StoreError('corrupt', `expected ${name} whole, saw ${octets.length} octets of it`);
+    }
     if (!octets || !this.#contacts.fetched(device, i, timeOf(this.#options.clock))) {
       throw new Refusal('raNoCertFileAvailable', `expected a file that is there, saw ${name}`);
     }

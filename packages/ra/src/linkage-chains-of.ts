@@ -64,7 +64,7 @@ export interface BriefOrigin {
   };
 }
 
-/** HPCRs, and device rows, of one statement: an HPCR is two of its parameters. */
+/** HPCRs, and device rows, of one statement. */
 const AT_A_TIME = 500;
 
 /**
@@ -108,14 +108,19 @@ async function ownersOf(
   hpcrs: readonly Uint8Array[],
 ): Promise<ReadonlyMap<string, number>> {
   const owners = new Map<string, number>();
+  const missing = new Map(hpcrs.map((hpcr) => [keyOf(hpcr), hpcr]));
   for (const table of await indexTables(database)) {
-    const missing = hpcrs.filter((hpcr) => !owners.has(keyOf(hpcr)));
-    for (const some of chunksOf(missing)) {
-      const keys = some.flatMap((hpcr) => [indexKey(hpcr), hpcr]);
+    for (const some of chunksOf([...missing.values()])) {
+      // One parameter, whatever their number: a statement of hundreds costs more to parse than to run.
+      const keys = JSON.stringify(some.flatMap((hpcr) => [keyOf(hpcr), hexOf(hpcr)]));
       const { rows } = await sql<{ hpcr: Uint8Array; device_id: number }>`
-        select hpcr, device_id from ${sql.table(table)} where hpcr in (${sql.join(keys)})
+        select hpcr, device_id from ${sql.table(table)}
+        where hpcr in (select unhex(value) from json_each(${keys}))
       `.execute(database.query);
-      for (const { hpcr, device_id } of rows) owners.set(keyOf(hpcr), device_id);
+      for (const { hpcr, device_id } of rows) {
+        owners.set(keyOf(hpcr), device_id);
+        missing.delete(keyOf(hpcr));
+      }
       await setImmediate();
     }
   }
@@ -123,7 +128,11 @@ async function ownersOf(
 }
 
 function keyOf(hpcr: Uint8Array): string {
-  return Buffer.from(indexKey(hpcr)).toString('hex');
+  return hexOf(indexKey(hpcr));
+}
+
+function hexOf(octets: Uint8Array): string {
+  return Buffer.from(octets).toString('hex');
 }
 
 function* chunksOf<T>(all: readonly T[]): Generator<T[], void> {

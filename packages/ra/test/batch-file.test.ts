@@ -46,11 +46,7 @@ describe('the zip of a period', () => {
     const iPeriod = new IPeriodClock();
     const first_start = iPeriod.start(600) + 1;
     const key = (kind: 'pseudonym' | 'identification' | 'application', i: number) =>
-      fileKey(
-        { kind, request_hash, files_hash: null, first_start, ...TERMS[kind] },
-        i,
-        iPeriod,
-      );
+      fileKey({ kind, request_hash, files_hash: null, first_start, ...TERMS[kind] }, i, iPeriod);
     assert.equal(key('pseudonym', 425), '425/01/01020304050607AB.zip');
     // 721 hours are four weeks, two days and an hour; the eleventh certificate begins 300 days later.
     assert.equal(key('identification', 0), '604/01/01020304050607AB_0.zip');
@@ -65,11 +61,9 @@ describe('the zip of one certificate', () => {
     const entries = (kind: 'identification' | 'application', i: number) =>
       Object.keys(
         unzipSync(
-          zipFile(
-            { kind, request_hash, files_hash: null, first_start: 0, ...TERMS[kind] },
-            i,
-            [Uint8Array.of(9)],
-          ),
+          zipFile({ kind, request_hash, files_hash: null, first_start: 0, ...TERMS[kind] }, i, [
+            Uint8Array.of(9),
+          ]),
         ),
       );
     assert.deepEqual(entries('identification', 0x1b), ['01020304050607AB_1B']);

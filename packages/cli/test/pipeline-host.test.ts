@@ -1,0 +1,39 @@
+/** The pipeline in its own thread: what monitoring is told of it while it lives, dies and is started again. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { it } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import type { Log } from '@chrysalis/ra';
+import { PipelineThread } from '../src/pipeline-host.ts';
+import { run, temporaryDirectory } from './run-main.ts';
+
+it('a pipeline whose thread dies is down until it is started again', async (t) => {
+  const directory = join(await temporaryDirectory(t), 'state');
+  const made = await run(['--dir', directory, 'init', '--port', '0', '--weeks-ahead', '1']);
+  assert.equal(made.status, 0, made.stderr);
+  const logged: string[] = [];
+  const write = (_fields: object, message: string) => void logged.push(message);
+  const log: Log = { debug: write, info: write, warn: write, error: write };
+  const host = new PipelineThread({ directory, logLevel: 'error' }, log);
+  t.after(() => host.stop());
+  assert.equal(host.state, 'starting');
+  await host.start();
+  assert.equal(host.state, 'running');
+
+  const threads: Worker[] = [];
+  const post = Worker.prototype.postMessage;
+  t.mock.method(Worker.prototype, 'postMessage', function (this: Worker, message: unknown) {
+    threads.push(this);
+    post.call(this, message);
+  });
+  host.wake();
+  await threads[0]?.terminate();
+  assert.equal(host.state, 'down');
+  assert.deepEqual(logged, ['the pipeline is started again']);
+  for (const end = Date.now() + 30_000; host.state === 'down' && Date.now() < end; ) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.equal(host.state, 'running');
+  await host.stop();
+  assert.equal(host.state, 'stopped');
+});

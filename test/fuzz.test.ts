@@ -1,0 +1,57 @@
+/** The short form of `npm run fuzz`, the same in every run, and that it finds what is there to be found. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { fuzz } from '../fuzz/fuzzer.ts';
+import { fuzzServer } from '../fuzz/live-server.ts';
+import { targets } from '../fuzz/targets.ts';
+
+const SEED = 'chrysalis';
+/** `test/mutation.test.ts` gives every codec 10,000. */
+const ROUNDS = 400;
+const CONNECTIONS = 300;
+
+describe('the fuzzer', { timeout: 300_000 }, () => {
+  it('finds nothing in codecs, openers and readers', (t) => {
+    const { inputs, finding } = fuzz(
+      targets().filter(({ name }) => !name.startsWith('codec of ')),
+      { seed: SEED, rounds: ROUNDS },
+    );
+    t.diagnostic(`${inputs} inputs`);
+    assert(
+      finding === undefined,
+      `${finding?.target}: ${finding && hex(finding.octets)}: ${finding?.error}`,
+    );
+  });
+
+  it('finds nothing in a live RA', async (t) => {
+    const isOver = (connections: number) => connections >= CONNECTIONS;
+    const { inputs, finding } = await fuzzServer({ seed: SEED, isOver });
+    t.diagnostic(`${inputs} connections`);
+    assert(
+      finding === undefined,
+      `${finding?.target}: ${finding && hex(finding.octets)}: ${finding?.error}`,
+    );
+  });
+
+  it('finds a fault, and the seed finds it again', () => {
+    const faulty = {
+      name: 'a reader that trusts a length',
+      corpus: [Uint8Array.of(2, 7, 7)],
+      run(octets: Uint8Array) {
+        const length = octets[0] ?? 0;
+        if (octets.length > 0 && length > 100 && octets.length < length)
+          throw new RangeError('beyond');
+      },
+    };
+    const once = fuzz([faulty], { seed: SEED, rounds: 10_000 });
+    const again = fuzz([faulty], { seed: SEED, rounds: 10_000 });
+    assert(once.finding !== undefined);
+    assert.deepEqual(once.finding.octets, again.finding?.octets);
+    assert.equal(once.inputs, again.inputs);
+    assert.throws(() => faulty.run(once.finding?.octets as Uint8Array), RangeError);
+  });
+});
+
+function hex(octets: Uint8Array): string {
+  return Buffer.from(octets).toString('hex');
+}
