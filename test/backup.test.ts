@@ -191,10 +191,7 @@ describe('a backup', { timeout: 180_000 }, () => {
     await expectRefusal(inHeader, /expected a whole backup/);
     const named = withName(whole, '../r.db');
     await expectRefusal(named, /expected files alone, each once, saw "\.\.\/r\.db"/);
-    await expectRefusal(
-      new Uint8Array(0),
-      /expected a whole backup/,
-    );
+    await expectRefusal(new Uint8Array(0), /expected a whole backup/);
     await expectRefusal(Buffer.from('no archive at all'), /expected a whole backup/);
   });
 

@@ -63,7 +63,11 @@ export async function privateKeyFiles(places: PrivatePlaces): Promise<readonly P
 
 /** What a write that was cut off left of a key: nobody reads it again, and the key is in it. */
 export async function remainsOfKeys(places: PrivatePlaces): Promise<readonly string[]> {
-  return (await filesBelow(places)).filter((path) => KEY_REMAINS.test(path));
+  const remains: string[] = [];
+  for (const path of await filesBelow(places)) {
+    if (await isRemainsOfKey(path)) remains.push(path);
+  }
+  return remains;
 }
 
 /**
@@ -75,7 +79,7 @@ export async function expectPrivate(places: PrivatePlaces): Promise<void> {
   await expectOwnersOnly(places.directory, 'a state directory');
   for (const path of await filesBelow(places)) {
     if (DATABASE_NAME.test(path)) await expectIfPresent(path, 'a database');
-    else if (KEY_REMAINS.test(path)) await expectIfPresent(path, 'a key file');
+    else if (await isRemainsOfKey(path)) await expectIfPresent(path, 'a key file');
   }
   for (const { path } of await privateKeyFiles(places)) await expectIfPresent(path, 'a key file');
 }
@@ -101,6 +105,14 @@ async function inspectKeyFile(path: string, isBelow: boolean): Promise<PrivateKe
   if (type === 'plain' || type === 'foreign') return { path, form: 'pem', state: type, isOwn };
   if (type === 'sealed') return { path, form: 'pem', state: 'encrypted', isOwn };
   return path.endsWith('.pem') ? undefined : { path, form: 'octets', state: 'plain', isOwn };
+}
+
+/** A certificate in PEM is written in the same way, and is for all to read. */
+async function isRemainsOfKey(path: string): Promise<boolean> {
+  if (!KEY_REMAINS.test(path)) return false;
+  if (path.includes('.key.')) return true;
+  const content = await readFile(path, 'latin1').catch(() => '');
+  return content.includes('PRIVATE KEY');
 }
 
 /** SQLite removes its own files while others look. */

@@ -2,7 +2,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
-import { chmod, copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  copyFile,
+  mkdir,
+  readdir,
+  readFile,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { systemClock } from '@chrysalis/scms';
@@ -284,6 +293,27 @@ describe('what others can read', () => {
       assert.match(stderr, /expected a state directory that only its owner can read/);
     }
     await chmod(directory, 0o700);
+    await serves(directory, {});
+  });
+
+  it('is refused of another user as well, but not of root', {
+    skip: process.getuid?.() === 0 ? false : 'only root can give files away',
+  }, async (t) => {
+    const { at, cli } = await state(t);
+    const nobody = 65_534;
+    await chown(at('ra/signing.key'), nobody, nobody);
+    const { status, stderr } = await cli(['serve'], { clock: systemClock });
+    assert.equal(status, 1);
+    assert.match(stderr, /expected a key file of user 0, who runs this, saw that of user 65534/);
+    assert.match(stderr, /hint: run this as its owner, or chown 0 /);
+  });
+
+  it('is not a certificate that a killed command had begun to write', async (t) => {
+    const { directory, at } = await state(t);
+    await copyFile(
+      at('ra/tls-certificate.pem'),
+      at('ra/.tls-certificate.pem.0123456789abcdef.tmp'),
+    );
     await serves(directory, {});
   });
 

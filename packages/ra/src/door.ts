@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { RA_EE_ERRORS } from '@chrysalis/scms';
+import { AuthorityUnavailableError, RA_EE_ERRORS } from '@chrysalis/scms';
 import type { AuditedRefusals } from './audited-refusals.ts';
 import type { Log } from './options.ts';
 import { Refusal } from './refusal.ts';
@@ -37,7 +37,9 @@ export class Door {
       return this.#answer(code, `${reason}: ${message}`);
     }
     const id = randomUUID();
-    this.#log.error({ ...where, id, err: error }, 'failed');
+    // An authority that is away is no fault of ours, and mends itself.
+    const level = error instanceof AuthorityUnavailableError ? 'warn' : 'error';
+    this.#log[level]({ ...where, id, err: error }, 'failed');
     this.#audited?.failed(id, where.path);
     return this.#answer(RA_EE_ERRORS.chrysalisInternalError, `internal error ${id}`);
   }

@@ -200,6 +200,7 @@ export class LinkageSupply {
     } catch (error) {
       if (error instanceof AuthorityUnavailableError) {
         this.#failed(error, now);
+        await this.#view.incident('linkage authorities', error);
         return false;
       }
       if (group.length === 1) {
