@@ -64,7 +64,11 @@ describe('an RA with its keys in a PKCS #11 token', { skip: missing ?? false }, 
     const failed = running.then(({ stderr }) => Promise.reject(new Error(stderr)));
     failed.catch(() => {});
     const url = await Promise.race([started.promise, failed]);
-    return { url, stop: () => (stopping.abort(), running) };
+    const stop = () => {
+      stopping.abort();
+      return running;
+    };
+    return { url, stop };
   }
 
   it('opens requests, signs files and acknowledges, and goes on when its sessions were closed', async (t) => {

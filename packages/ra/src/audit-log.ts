@@ -571,7 +571,11 @@ async function takeSeries({ directory, writer }: AuditLogOptions): Promise<() =>
     await taken;
   } catch (error) {
     await database.close();
-    throw error;
+    if (!(error instanceof StoreError) || error.code !== 'busy') throw error;
+    throw new StoreError(
+      'busy',
+      `expected to be the only ${writer} that writes to ${directory}: another process of this RA runs`,
+    );
   }
   return async () => {
     release();

@@ -212,6 +212,7 @@ export class LinkageSupply {
       return (await this.#extendThrough(group.slice(half), range, now)) || first;
     }
     this.#outage.succeeded();
+    await this.#view.over('linkage authorities');
     await this.#options.database.transaction(async (query) => {
       for (const [n, [la1, la2]] of pairs(answers).entries()) {
         await addValues(query, (group[n] as Lacking).device, range, la1, la2);

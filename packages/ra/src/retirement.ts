@@ -127,13 +127,9 @@ async function catchUp(query: Transaction<RaSchema>, i: number, end: Time32): Pr
   await closeGaps(query);
 }
 
-/** Files that were noted beyond a gap count once there is none any more. */
+/** Files that were noted beyond a gap count once there is none any more, and their notes go. */
 async function closeGaps(query: Transaction<RaSchema>): Promise<void> {
-  await change(
-    query,
-    'delete from filed where i <= (select filed_through from device where id = device_id)',
-    [],
-  );
+  await forgetClosed(query);
   await change(
     query,
     `update device set filed_through = (
@@ -144,6 +140,10 @@ async function closeGaps(query: Transaction<RaSchema>): Promise<void> {
       where id in (select device_id from filed)`,
     [],
   );
+  await forgetClosed(query);
+}
+
+async function forgetClosed(query: Transaction<RaSchema>): Promise<void> {
   await change(
     query,
     'delete from filed where i <= (select filed_through from device where id = device_id)',

@@ -20,6 +20,8 @@ export class WeeksAhead {
   readonly #options: PipelineOptions;
   readonly #linkage: LinkageSupply;
   readonly #requests: PcaRequests;
+  /** The end of a pause of the LAs in which nobody was found who can do without them. */
+  #nobodyUntil: Time32 | undefined;
 
   constructor(options: PipelineOptions, linkage: LinkageSupply, requests: PcaRequests) {
     this.#options = options;
@@ -40,8 +42,12 @@ export class WeeksAhead {
     // What is over is not made any more: a device that lags behind goes on with the current period, once that is sure.
     const leastExpanded = overForSure >= current - 1 ? -1 : current - 1;
     const first = Math.min(current, last);
-    const wereAway = this.#linkage.pausedUntil(now) !== undefined;
+    const awayUntil = this.#linkage.pausedUntil(now);
+    const wereAway = awayUntil !== undefined;
+    // Looked at once for each pause: whom the LAs keep waiting, all of a fleet perhaps, is gone over for it.
+    if (wereAway && awayUntil === this.#nobodyUntil) return false;
     const devices = await this.#lackingPeriod({ first, last, leastExpanded }, now);
+    this.#nobodyUntil = devices.length === 0 ? awayUntil : undefined;
     const plan = devices.map((device) => ({
       device,
       i: Math.max(device.expanded_through + 1, first),
