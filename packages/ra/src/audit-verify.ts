@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { PublicKey } from '@chrysalis/crypto';
-import { fileError, isStoreError, systemCodeOf } from '@chrysalis/store';
+import { fileError, isStoreError, StoreError, systemCodeOf } from '@chrysalis/store';
 import {
   AuditChainError,
   type ChainedLine,
@@ -113,7 +113,22 @@ async function verifyOnce(options: VerifyOptions): Promise<readonly VerifiedSeri
   return [...readings.values()].map(({ series }) => series);
 }
 
+/** A file that is gone in the middle is missed at the next reading; one that retention takes is not. */
+const MOST_READS = 10;
+
+/** Retention may take the oldest files while they are read: then the series is read again. */
 async function readSeries(writer: string, options: VerifyOptions): Promise<Reading> {
+  for (let read = 1; ; read++) {
+    try {
+      return await readSeriesOnce(writer, options);
+    } catch (error) {
+      const hasVanished = error instanceof StoreError && systemCodeOf(error.cause) === 'ENOENT';
+      if (!hasVanished || read === MOST_READS) throw error;
+    }
+  }
+}
+
+async function readSeriesOnce(writer: string, options: VerifyOptions): Promise<Reading> {
   // Before the lines: they only become more.
   const head = await headOf(writer, options.directory);
   const files = await auditFiles(options.directory, writer);
