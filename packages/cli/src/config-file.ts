@@ -37,7 +37,8 @@ port = ${port}
 # TLS: the server's certificate chain and key, PEM. Devices trust trust.x509-root.
 tls-cert = ${quote(STATE_FILES.tlsCertificate)}
 tls-key = ${quote(STATE_FILES.tlsKey)}
-# The RA's IEEE 1609.2 certificate and the keys that belong to it.
+# The RA's IEEE 1609.2 certificate and the keys that belong to it: files, or keys in a PKCS #11 token (RFC 7512), as
+# "pkcs11:token=chrysalis;object=ra-signing".
 certificate = "ra/certificate.oer"
 signing-key = "ra/signing.key"
 encryption-key = "ra/encryption.key"

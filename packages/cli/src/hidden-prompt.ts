@@ -45,8 +45,9 @@ export function askHidden(
         else if (typed.length < MAX_CHARACTERS) typed.push(character);
       }
     };
-    output.write(prompt);
+    // First: whoever answers at once, as a script at a pseudo-terminal does, is not shown either.
     input.setRawMode(true);
+    output.write(prompt);
     input.on('data', onData);
     input.on('end', onEnd);
     input.resume();

@@ -239,7 +239,13 @@ describe('the passphrase', () => {
       pause() {},
     }) satisfies HiddenInput;
     let shown = '';
-    const output = { write: (text: string) => (shown += text) };
+    const output = {
+      write(text: string) {
+        // Nothing is asked while the terminal would echo the answer.
+        if (text.startsWith('passphrase')) assert.deepEqual(terminal.modes, [true]);
+        shown += text;
+      },
+    };
     const answer = askHidden('passphrase: ', terminal, output);
     for (const typed of ['wrong\u0015sec', 'rex\u007f', 'té', '\r']) {
       terminal.emit('data', Buffer.from(typed));
