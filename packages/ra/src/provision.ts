@@ -142,7 +142,7 @@ export class Provisioning {
     if (!isRecorded) return this.#answerToLoserOfRace(identified, bodyHash, kind);
     if (!isSame) onReplaced();
     // Each costs the LAs a chain and the PCA its certificates.
-    if (former) this.#tries.charge(identified.enrollment.hash, `provision-${kind}`);
+    if (former && !isSame) this.#tries.charge(identified.enrollment.hash, `provision-${kind}`);
     const hash = Buffer.from(device.request_hash).toString('hex');
     this.#options.log.info(
       { kind, requestHash: hash, firstI: device.first_i },
