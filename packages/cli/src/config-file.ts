@@ -85,7 +85,8 @@ certificate = "authorities/la2/certificate.oer"
 hostname = ${quote(la2Hostname)}
 
 # The makers of policy, of misbehavior decisions and of CRLs. Without [pg] no policy file and no certificate
-# chain file is made (those of before go on being served), without [ma] reports of devices are refused, without [crl] there is no CRL store.
+# chain file is made (those of before go on being served), without [ma] reports of devices are refused, without
+# [crl] there is no CRL store.
 [pg]
 # \`chrysalis policy\` shows and changes what it says.
 mode = "in-process"
