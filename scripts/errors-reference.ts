@@ -23,7 +23,8 @@ const rows = names
 const meanings: Readonly<Record<RaEeErrorRetry, string>> = {
   again: 'in the same contact, up to five times with pauses that double, and in later contacts',
   later: 'not in this contact; the next one does',
-  never: 'not by itself: something has to be changed first. `ee run` ends',
+  never:
+    'not by itself: something has to be changed first. `ee run` leaves this kind of certificate out, and ends when none is left',
 };
 const retries = Object.entries(meanings).map(([retry, meaning]) => rowOf(retry, meaning));
 const text = `# Errors of the RA

@@ -5,13 +5,15 @@ import {
   type EndEntity,
   type Info,
   type OpenedBatch,
+  StayingContact,
   type Supply,
   stay,
   systemSleep,
+  type TopUpOptions,
   type TopUpResult,
 } from '@chrysalis/ee';
 import { formatTime32, hashCertificate, time32FromUnix } from '@chrysalis/ieee1609dot2';
-import { formatHex } from '@chrysalis/scms';
+import { formatHex, timeOf } from '@chrysalis/scms';
 import type { Command } from 'commander';
 import { type CliContext, CliError } from './context.ts';
 import {
@@ -185,12 +187,19 @@ async function run(context: CliContext, options: RunOptions): Promise<void> {
   const { once = false, giveUp } = options;
   const waitSec = once ? Infinity : RUN_WAIT_SEC;
   // The lock is held during a contact only: between two, other commands may work on the profile.
+  if (once) {
+    await withDevice(context, options, (ee) => topUpAndPrint(context, options, waitSec, ee));
+    return;
+  }
+  const staying = new StayingContact(() => timeOf(context.clock));
   const contact = () =>
     withDevice(context, options, async (ee) => {
-      const { due } = await topUpAndPrint(context, options, waitSec, ee);
+      const came: OpenedBatch[] = [];
+      const due = await staying.make(ee, topUpOptions(context, options, waitSec, came));
+      const failure = openingFailure(came);
+      if (failure !== undefined) note(context, failure);
       return due;
     });
-  if (once) return void (await contact());
   // What is wrong with the profile, or who has it, is said at once; later on that may pass.
   await withDevice(context, options, async () => {});
   await stay({
@@ -214,16 +223,28 @@ async function topUpAndPrint(
   waitSec: number,
   ee: EndEntity,
 ): Promise<TopUpResult> {
+  const result = await ee.topUp(topUpOptions(context, options, waitSec));
+  failIfAnyFailed(result.supplies.flatMap(({ batches }) => batches));
+  return result;
+}
+
+function topUpOptions(
+  context: CliContext,
+  options: TopUpCommandOptions,
+  waitSec: number,
+  came: OpenedBatch[] = [],
+): TopUpOptions {
   const { certificates: kind, weeks } = options;
-  const result = await ee.topUp({
+  return {
     ...(kind && { kinds: [kind] }),
     ...(weeks !== undefined && { weeks }),
     waitSec,
     // What came is shown also when something else did not.
-    onResult: (result) => printTopUp(context, options, result),
-  });
-  failIfAnyFailed(result.supplies.flatMap(({ batches }) => batches));
-  return result;
+    onResult(result) {
+      came.push(...result.supplies.flatMap(({ batches }) => batches));
+      printTopUp(context, options, result);
+    },
+  };
 }
 
 function printTopUp(context: CliContext, options: CommonOptions, result: TopUpResult): void {
@@ -281,13 +302,19 @@ function countsOf(batches: readonly OpenedBatch[]) {
 }
 
 function failIfAnyFailed(batches: readonly OpenedBatch[]): void {
+  const failure = openingFailure(batches);
+  if (failure === undefined) return;
+  throw new CliError(failure, {
+    hint: 'the others are in the profile; the next download asks for these again',
+  });
+}
+
+/** What to say of certificates that came and did not open; undefined when all did. */
+function openingFailure(batches: readonly OpenedBatch[]): string | undefined {
   const failures = batches.flatMap((batch) => batch.failures);
   const [first] = failures;
-  if (first === undefined) return;
-  throw new CliError(
-    `${failures.length} certificates did not open; ${first.entry}: ${first.error.message}`,
-    { hint: 'the others are in the profile; the next download asks for these again' },
-  );
+  if (first === undefined) return undefined;
+  return `${failures.length} certificates did not open; ${first.entry}: ${first.error.message}`;
 }
 
 function nextText(next: Info): string {

@@ -271,9 +271,10 @@ describe('chrysalis ee', () => {
     const made = await commandLineAt(t, { certDLTime }, '--identification');
     const { profile, clock, url, ra, here } = made;
     const controller = new AbortController();
+    t.after(() => controller.abort());
     const paused = Promise.withResolvers<string>();
     const running = commandLine(clock, controller.signal, (text) => {
-      if (text.includes('next contact at 20')) paused.resolve(text);
+      if (/next contact at 20|waiting until/.test(text)) paused.resolve(text);
     })('run', '--profile', profile, '--ra', url.href);
     const line = await Promise.race([paused.promise, running.then(({ stderr }) => stderr)]);
     // No policy file was there: it is looked for before the certificates are due.

@@ -35,9 +35,12 @@ export interface Answer {
  * Gets an acknowledgement for the keys of a state.
  *
  * A body that the RA may hold without our knowing it (the connection broke, or this process died) is
- * sent again first, octet for octet: an RA that holds it repeats its acknowledgement. An RA that
- * refuses it does not hold it, and finds it too old by now (it allows seconds, Q14): then the same
- * keys go out in a new body. A body whose first delivery is refused is held by nobody and dropped.
+ * sent again first, octet for octet: an RA that holds it repeats its acknowledgement. One that refuses
+ * it does not, as a rule, and finds it too old by now (it allows seconds, Q14): then the same keys go
+ * out in a new body. A body that is refused is not sent again in this contact. When the refusal says
+ * what is wrong with it, nobody holds it, and it is dropped. When it does not, as in production, it may
+ * be of an RA that recorded the body and failed before it could answer: up to four are kept for later
+ * contacts, where it repeats its acknowledgement.
  *
  * A new body is made when the connection is there, and is on disk, keys and all, before it is sent.
  *
@@ -57,6 +60,12 @@ export async function contact<Keys>(
     return acknowledgement;
   }
 
+  /** A body that nobody holds is of no use to a later contact. */
+  async function drop(body: Uint8Array): Promise<void> {
+    doubtful = doubtful.filter((other) => other !== body);
+    await parts.save({ ...state, bodies: doubtful });
+  }
+
   async function makeNew(): Promise<Uint8Array> {
     const body = parts.newBody();
     doubtful = limit(doubtful, MAX_BODIES - 1);
@@ -66,13 +75,14 @@ export async function contact<Keys>(
   }
 
   return withBackOff(async () => {
-    for (const body of doubtful) {
+    for (const body of [...doubtful]) {
       if (refused.has(body)) continue;
       try {
         return await acknowledge(async () => body);
       } catch (error) {
         if (!hasCode(error, 'refused') || isWhateverBody(error)) throw error;
         refused.add(body);
+        if (isOfTheBody(error)) await drop(body);
       }
     }
     let made: Uint8Array | undefined;
@@ -85,6 +95,8 @@ export async function contact<Keys>(
       if (made !== undefined && !hasCode(error, 'refused')) {
         doubtful = limit([...doubtful, made], MAX_BODIES);
         parts.onDoubt?.();
+      } else if (made !== undefined && isOfTheBody(error)) {
+        await drop(made);
       }
       throw error;
     }
@@ -94,6 +106,14 @@ export async function contact<Keys>(
 /** Whether it is the device that is refused, so that another body would fare no better. */
 function isWhateverBody({ refusal }: EeError): boolean {
   return refusal?.name === 'raBlacklisted' || refusal?.name === 'raMoreThanAllowedTries';
+}
+
+/** Whether the RA looked at the body and says why it does not take it. */
+function isOfTheBody(error: unknown): boolean {
+  if (!hasCode(error, 'refused') || error.refusal?.name === undefined) return false;
+  const { name } = error.refusal;
+  const isOfTheRa = name === 'chrysalisInternalError' || name === 'chrysalisOverloaded';
+  return !isOfTheRa && !isWhateverBody(error);
 }
 
 /** The oldest is the likeliest to have been accepted, the newest the likeliest to be accepted yet. */

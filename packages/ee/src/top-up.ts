@@ -31,8 +31,14 @@ export interface TopUpResult {
   readonly reports: SentReports;
   /** Of the kinds that did not fail. */
   readonly supplies: readonly Supply[];
+  /** The others, with the first reason of each; the first of all is thrown when everything is done. */
+  readonly failed: readonly FailedKind[];
   /** When the next contact is due; undefined when the RA makes nothing more for this device. */
   readonly due: Time32 | undefined;
+}
+
+export interface FailedKind extends OfOneKind {
+  readonly reason: EeError | ScmsDataError;
 }
 
 export interface Supply {
@@ -53,8 +59,11 @@ export interface TopUpParts {
   readonly onFailed: (kind: CertificateKind, reason: Error) => void;
 }
 
-interface Asked {
+interface OfOneKind {
   readonly kind: CertificateKind;
+}
+
+interface Asked extends OfOneKind {
   readonly certDLTime: Time32;
 }
 
@@ -66,20 +75,24 @@ export async function topUp(
 ): Promise<TopUpResult> {
   return ee.afterFiles(async (files) => {
     const reports = await ee.sendReports();
-    const failures: Error[] = [];
-    const asked = await forEach(kinds, failures, ask);
+    const failed: FailedKind[] = [];
+    const asked = await forEach(
+      kinds.map((kind) => ({ kind })),
+      failed,
+      ask,
+    );
     // What is there already is not kept waiting by what is not.
     asked.sort((a, b) => a.certDLTime - b.certDLTime);
-    const collected = await forEach(asked, failures, collect);
+    const collected = await forEach(asked, failed, collect);
     const supplies = kinds.flatMap((kind) => collected.filter((supply) => supply.kind === kind));
-    const result = { files, reports, supplies, due: dueOf(files, supplies) };
+    const result = { files, reports, supplies, failed, due: dueOf(files, supplies) };
     onResult?.(result);
-    const [failure] = failures;
-    if (failure !== undefined) throw failure;
+    const [first] = failed;
+    if (first !== undefined) throw first.reason;
     return result;
   });
 
-  async function ask(kind: CertificateKind): Promise<Asked> {
+  async function ask({ kind }: OfOneKind): Promise<Asked> {
     const { certDLTime } = await ee.request(kind);
     return { kind, certDLTime };
   }
@@ -95,9 +108,9 @@ export async function topUp(
   }
 
   /** One after the other; one that fails holds up none of the others. */
-  async function forEach<T extends CertificateKind | Asked, R>(
+  async function forEach<T extends OfOneKind, R>(
     items: readonly T[],
-    failures: Error[],
+    failed: FailedKind[],
     work: (item: T) => Promise<R>,
   ): Promise<R[]> {
     const results: R[] = [];
@@ -106,8 +119,8 @@ export async function topUp(
         results.push(await work(item));
       } catch (error) {
         if (!isOfOneKind(error)) throw error;
-        failures.push(error);
-        onFailed(typeof item === 'string' ? item : item.kind, error);
+        failed.push({ kind: item.kind, reason: error });
+        onFailed(item.kind, error);
       }
     }
     return results;

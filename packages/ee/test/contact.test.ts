@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { systemRandom } from '@chrysalis/crypto';
+import type { RaEeErrorName } from '@chrysalis/scms';
 import { contact } from '../src/contact.ts';
 import {
   EeError,
@@ -11,19 +12,28 @@ import {
 
 const KEYS = generateCaterpillarKeys(systemRandom);
 
+type Outcome = EeErrorCode | 'ok' | 'refused-5070' | 'refused-5999';
+
+/** A refusal that says why; `contact` is to go by the name, and by `retry` of which there is none here. */
+function refusal(name: RaEeErrorName): EeError {
+  return new EeError('refused', 'scripted', { refusal: { name, meaning: '', next: '' } });
+}
+
 /** A device whose bodies are numbers, and an RA that follows a script: a code to fail with, or none. */
 function setUp(bodies: number[]) {
   const sent: number[] = [];
   const saved: ProvisioningState[] = [];
   let next = Math.max(0, ...bodies) + 1;
   const state = { keys: KEYS, bodies: bodies.map((n) => Uint8Array.of(n)) };
-  const run = (script: (EeErrorCode | 'ok')[], from: ProvisioningState = state) =>
+  const run = (script: Outcome[], from: ProvisioningState = state) =>
     contact(from, {
       send: async (makeBody) => {
         const outcome = script.shift() ?? 'ok';
         if (outcome === 'unreachable') throw new EeError(outcome, 'scripted');
         const body = await makeBody();
         sent.push(body[0]!);
+        if (outcome === 'refused-5070') throw refusal('raWrongParameters');
+        if (outcome === 'refused-5999') throw refusal('chrysalisInternalError');
         if (outcome !== 'ok') throw new EeError(outcome, 'scripted');
         const requestHash = Uint8Array.of(body[0]!);
         const acknowledgement = { requestHash, certDLTime: 0, certDLURL: '' };
@@ -71,9 +81,27 @@ describe('contact', () => {
     assert.deepEqual(sent, [1, 2, 3, 3]);
   });
 
+  it('drops a body of which the RA says what is wrong, also one that it was in doubt about', async () => {
+    const { sent, run, saved, bodiesOnDisk } = setUp([1, 2]);
+    await assert.rejects(run(['refused-5070', 'refused', 'refused-5070', 'tls']), { code: 'tls' });
+    assert.deepEqual(sent, [1, 2, 3, 4]);
+    assert.deepEqual(bodiesOnDisk(), [2, 4]);
+    // The next life goes on with what may be held.
+    await run(['ok'], saved.at(-1));
+    assert.equal(sent.at(-1), 2);
+  });
+
+  it('keeps a body that met a fault of the RA, which may have recorded it', async () => {
+    const { sent, run, saved, bodiesOnDisk } = setUp([]);
+    await assert.rejects(run(Array<Outcome>(5).fill('refused-5999')));
+    assert.deepEqual(bodiesOnDisk(), [5]);
+    await run(['ok'], saved.at(-1));
+    assert.deepEqual(sent, [1, 2, 3, 4, 5, 5]);
+  });
+
   it('has every body on disk before it is sent', async () => {
     const { sent, saved, run } = setUp([1]);
-    const script: (EeErrorCode | 'ok')[] = ['refused', 'refused', 'timeout'];
+    const script: Outcome[] = ['refused', 'refused', 'timeout'];
     await assert.rejects(run([...script, ...Array<EeErrorCode>(10).fill('refused')]));
     const onDisk = new Set(saved.flatMap(({ bodies }) => bodies.map((body) => body[0])));
     for (const body of sent.filter((n) => n !== 1)) assert(onDisk.has(body));
@@ -81,7 +109,7 @@ describe('contact', () => {
 
   it('keeps no more than four bodies over many lives, the oldest among them', async () => {
     const { saved, run, bodiesOnDisk } = setUp([1]);
-    let script: (EeErrorCode | 'ok')[] = ['refused', 'interrupted', 'tls'];
+    let script: Outcome[] = ['refused', 'interrupted', 'tls'];
     let state: ProvisioningState | undefined;
     for (let life = 0; life < 8; life += 1) {
       await assert.rejects(run(script, state), { code: 'tls' });
