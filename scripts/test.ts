@@ -26,9 +26,12 @@ const pace = isFaults
   : // Node would leave one core idle, which on a machine of two is half of it; many tests wait for a clock or a disk.
     ['--test-timeout=600000', `--test-concurrency=${Math.max(2, availableParallelism())}`];
 
+/** Each test file is a process, and would strip the types of all rooms anew. */
+const NODE_COMPILE_CACHE = join(root, 'node_modules/.cache/node-compile');
+
 const result = spawnSync(process.execPath, ['--test', ...pace, ...files], {
   cwd: root,
   stdio: 'inherit',
-  env: { ...(isFaults && LONG_FORMS), ...process.env },
+  env: { NODE_COMPILE_CACHE, ...(isFaults && LONG_FORMS), ...process.env },
 });
 process.exit(result.status ?? 1);
