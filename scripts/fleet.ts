@@ -4,21 +4,28 @@
  * more.
  *
  * Parameters: CHRYSALIS_FLEET_DEVICES (10000), CHRYSALIS_FLEET_WEEKS (4), CHRYSALIS_FLEET_RATE (20 devices a second),
- * CHRYSALIS_FLEET_POLL_SEC (60, the longest pause of a device), CHRYSALIS_FLEET_WORKERS (2 threads of the checker), CHRYSALIS_FLEET_DIR (a new directory, kept; without it a temporary one).
+ * CHRYSALIS_FLEET_POLL_SEC (60, the longest pause of a device), CHRYSALIS_FLEET_WORKERS (2 threads of the checker),
+ * CHRYSALIS_FLEET_DIR (a new directory, kept; without it a temporary one).
+ *
+ * The shuffle is that of production, first certificates included, at the policy's threshold of 1,000. Only its longest
+ * wait is two minutes instead of two days, by the policy: there is no next device that would fill it up behind the last.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { main as chrysalis } from '@chrysalis/cli';
 import { systemRandom } from '@chrysalis/crypto';
 import type { CheckReport, SimulationReport } from '@chrysalis/fleet';
-import { systemClock } from '@chrysalis/scms';
+import { IPeriodClock, systemClock, timeOf } from '@chrysalis/scms';
+import { type Mixing, mixingOf } from './fleet-mixing.ts';
 
 const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
 const WEEK_SEC = 604_800;
 /** CAMP's minimum. */
 const PER_PERIOD = 20;
+/** CAMP's. */
+const SHUFFLE = { threshold: 1000, maxAgeSec: 120 };
 
 export interface FleetRun {
   /** New, or empty. */
@@ -30,6 +37,8 @@ export interface FleetRun {
   readonly rate: number;
   readonly pollSec: number;
   readonly workers: number;
+  /** Requests with which the shuffle opens, and the longest that one waits in it. */
+  readonly shuffle: { readonly threshold: number; readonly maxAgeSec: number };
   /** Where progress goes. */
   readonly stderr: 'inherit' | 'ignore';
   readonly say?: (text: string) => void;
@@ -38,33 +47,47 @@ export interface FleetRun {
 export interface FleetStage {
   readonly load: SimulationReport;
   readonly check: CheckReport;
+  /** How the requests of this stage lay at the PCA. */
+  readonly mixing: Mixing;
 }
 
 /** Both stages: the first supply, and the one after as many weeks. @throws Error when a command fails */
 export async function runFleet(run: FleetRun): Promise<readonly [FleetStage, FleetStage]> {
   const state = join(run.directory, 'state');
   await here(['--dir', state, 'init', '--port', '0', '--weeks-ahead', String(run.weeks)]);
+  await poolInitial(state);
   await setPolicy(run, state);
   const first = await stage(run, state, 0);
   run.say?.(`${run.weeks} weeks pass`);
   return [first, await stage(run, state, run.weeks * WEEK_SEC)];
 }
 
-/** The policy of this SCMS: so many certificates in a week, and a shuffle that keeps nobody waiting for others. */
-async function setPolicy(run: FleetRun, state: string): Promise<void> {
-  const set = (key: string, value: number) =>
+/** The policy of this SCMS: so many certificates in a week, and a shuffle that the last of a fleet soon leave by age. */
+async function setPolicy({ perPeriod, shuffle }: FleetRun, state: string): Promise<void> {
+  const set = (key: string, value: number | string) =>
     here(['--dir', state, 'policy', 'set', key, String(value)]);
-  await set('min-certs-per-i-period', run.perPeriod);
-  // Else the last requests of a fleet would wait for two days until the shuffle opens by age.
-  await set('shuffle-threshold', 1);
+  await set('min-certs-per-i-period', perPeriod);
+  await set('shuffle-threshold', shuffle.threshold);
+  await set('max-cert-request-age', `${shuffle.maxAgeSec} seconds`);
+}
+
+/** What the file itself asks of whoever goes into production: the first supply of a device is mixed like all others. */
+async function poolInitial(state: string): Promise<void> {
+  const file = join(state, 'chrysalis.toml');
+  const text = await readFile(file, 'utf8');
+  const pooled = text.replace(/^initial = "immediate"$/m, 'initial = "pooled"');
+  if (pooled === text) throw new Error(`expected shuffle.initial = "immediate" in ${file}`);
+  await writeFile(file, pooled);
 }
 
 async function stage(run: FleetRun, state: string, offsetSec: number): Promise<FleetStage> {
   const { devices, weeks, rate, pollSec, workers, say } = run;
+  const fleet = join(run.directory, 'fleet');
+  const firstI = currentPeriod(offsetSec);
   const server = await startServer(run, state, offsetSec);
   try {
     const common = ['--dir', state, '--json', 'simulate', '--ra', server.url];
-    common.push('--fleet', join(run.directory, 'fleet'));
+    common.push('--fleet', fleet);
     common.push('--devices', String(devices), '--weeks', String(weeks));
     const perPeriod = ['--per-period', String(run.perPeriod)];
     const threads = ['--workers', String(workers)];
@@ -75,10 +98,28 @@ async function stage(run: FleetRun, state: string, offsetSec: number): Promise<F
       await command([...common, ...perPeriod, '--check', ...threads], run, offsetSec),
     );
     say?.(`check: ${JSON.stringify(check, undefined, 2)}`);
-    return { load, check };
+    const mixing = await mixingOf({ state, fleet, firstI, weeks, perPeriod: run.perPeriod });
+    say?.(`at the PCA: ${JSON.stringify(mixing, undefined, 2)}`);
+    return { load, check, mixing };
   } finally {
     await server.stop();
   }
+}
+
+/** By the clock of the processes of a stage. */
+function currentPeriod(offsetSec: number): number {
+  return new IPeriodClock().at(timeOf(systemClock) + offsetSec);
+}
+
+/**
+ * How often the request behind a device's may be the same device's: twice as often as in a random order of an epoch of the
+ * shuffle, or of all when they do not fill one. Without a shuffle it nearly always is.
+ */
+export function mostSameDeviceNext(
+  run: Pick<FleetRun, 'devices' | 'weeks' | 'perPeriod' | 'shuffle'>,
+): number {
+  const inEpoch = (run.weeks * run.perPeriod) / run.shuffle.threshold;
+  return Math.min(0.5, 2 * Math.max(inEpoch, 1 / run.devices));
 }
 
 function start(argv: readonly string[], { stderr }: FleetRun, offsetSec: number): ChildProcess {
@@ -147,23 +188,27 @@ async function main(): Promise<number> {
   if (kept) await mkdir(directory, { mode: 0o700 });
   const weeks = number('CHRYSALIS_FLEET_WEEKS', 4);
   const devices = number('CHRYSALIS_FLEET_DEVICES', 10_000);
+  const run: FleetRun = {
+    directory,
+    devices,
+    weeks,
+    perPeriod: PER_PERIOD,
+    rate: number('CHRYSALIS_FLEET_RATE', 20),
+    pollSec: number('CHRYSALIS_FLEET_POLL_SEC', 60),
+    workers: number('CHRYSALIS_FLEET_WORKERS', 2),
+    shuffle: SHUFFLE,
+    stderr: 'inherit',
+    say: (text) => console.log(text),
+  };
   try {
-    const stages = await runFleet({
-      directory,
-      devices,
-      weeks,
-      perPeriod: PER_PERIOD,
-      rate: number('CHRYSALIS_FLEET_RATE', 20),
-      pollSec: number('CHRYSALIS_FLEET_POLL_SEC', 60),
-      workers: number('CHRYSALIS_FLEET_WORKERS', 2),
-      stderr: 'inherit',
-      say: (text) => console.log(text),
-    });
+    const stages = await runFleet(run);
     const expected = devices * weeks * PER_PERIOD;
     const isSound = stages.every(
-      ({ load, check }, n) =>
+      ({ load, check, mixing }, n) =>
         load.devices.complete === devices &&
         check.findingCount === 0 &&
+        mixing.requests >= expected &&
+        mixing.sameDeviceNext <= mostSameDeviceNext(run) &&
         check.certificates + check.earlierCertificates === expected * (n + 1),
     );
     console.log(isSound ? `all ${2 * expected} certificates are in order` : 'NOT in order');

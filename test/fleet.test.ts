@@ -7,19 +7,21 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { runFleet } from '../scripts/fleet.ts';
+import { mostSameDeviceNext, runFleet } from '../scripts/fleet.ts';
 
 const DEVICES = 100;
 const WEEKS = 2;
 /** A quarter of CAMP's, to be done in half a minute. */
 const PER_WEEK = 5;
+/** A fifth of CAMP's: twenty devices are in each, and the first do not wait for the last. */
+const SHUFFLE = { threshold: 200, maxAgeSec: 3 };
 const CERTIFICATES = DEVICES * WEEKS * PER_WEEK;
 
 describe(`a fleet of ${DEVICES} devices`, () => {
   it('gets every certificate of two supplies, each once, each its own', async (t) => {
     const directory = await mkdtemp(join(tmpdir(), 'chrysalis-fleet-'));
     t.after(() => rm(directory, { recursive: true }));
-    const [first, second] = await runFleet({
+    const run = {
       directory,
       devices: DEVICES,
       weeks: WEEKS,
@@ -27,14 +29,21 @@ describe(`a fleet of ${DEVICES} devices`, () => {
       rate: 100,
       pollSec: 2,
       workers: 1,
+      shuffle: SHUFFLE,
       stderr: 'ignore',
-    });
-    for (const { load, check } of [first, second]) {
+    } as const;
+    const [first, second] = await runFleet(run);
+    for (const { load, check, mixing } of [first, second]) {
       assert.equal(load.devices.complete, DEVICES);
       assert.equal(load.certificates, CERTIFICATES);
       assert.deepEqual(load.failures, {});
       assert.deepEqual(check.findings, []);
       assert.equal(check.goneBatches, 0);
+      // The PCA saw all of it, and could not tell from the order whose it was.
+      assert(mixing.requests >= CERTIFICATES);
+      assert(mixing.epochs > 0);
+      assert(mixing.sameDeviceNext <= mostSameDeviceNext(run), JSON.stringify(mixing));
+      t.diagnostic(JSON.stringify(mixing));
     }
     assert.equal(first.load.requests, DEVICES);
     assert.equal(first.check.certificates, CERTIFICATES);
