@@ -1,10 +1,12 @@
 import { fixIPeriod, RA_MIGRATIONS, type RaSchema, recordedIPeriod } from '@chrysalis/ra';
 import {
+  type Clock,
   I_PERIOD_LENGTH_SEC,
   IPeriodClock,
   openGlobalPolicyFile,
   policyAt,
   ScmsDataError,
+  timeOf,
 } from '@chrysalis/scms';
 import { type Database, isStoreError, openDatabase, type StoreErrorCode } from '@chrysalis/store';
 import type { ChrysalisConfig } from './config.ts';
@@ -84,9 +86,12 @@ async function lookAtRaDatabase({
 export async function iPeriodOfPolicy(
   gpf: (() => Promise<Uint8Array>) | undefined,
   trust: Parameters<typeof openGlobalPolicyFile>[1],
-  time: number,
+  clock: Clock,
 ): Promise<number> {
   if (gpf === undefined) return I_PERIOD_LENGTH_SEC;
-  const { policy } = openGlobalPolicyFile(await gpf(), trust, time);
+  const octets = await gpf();
+  // A PG in process makes its file when it is asked: a second may have begun since, from which on the policy holds.
+  const time = timeOf(clock);
+  const { policy } = openGlobalPolicyFile(octets, trust, time);
   return policyAt({ global: policy }, time).iPeriodSec;
 }

@@ -22,7 +22,7 @@ import {
   type RaIdentity,
   type RaSchema,
 } from '@chrysalis/ra';
-import { type Clock, timeOf } from '@chrysalis/scms';
+import type { Clock } from '@chrysalis/scms';
 import { openDatabase, openDirectoryObjectStore } from '@chrysalis/store';
 import type { ChrysalisConfig } from './config.ts';
 import type { CliContext } from './context.ts';
@@ -68,7 +68,7 @@ export async function openRaParts(
   const surroundings = { directory, trust, clock, log, keys };
   const pg = config.pg && (await openPolicySource(config, surroundings));
   const iPeriod = await openIPeriod(config, database, () =>
-    iPeriodOfPolicy(pg && (() => pg.port.globalPolicyFile()), trust, timeOf(clock)),
+    iPeriodOfPolicy(pg && (() => pg.port.globalPolicyFile()), trust, clock),
   );
   const peers = await openPeers(
     { config, directory, trust, iPeriod, clock, random, log, keys },

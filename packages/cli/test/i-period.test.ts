@@ -3,12 +3,17 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { chainPartsOf, createPolicyGenerator, createTestScms } from '@chrysalis/authorities';
 import { PrivateKey, systemRandom } from '@chrysalis/crypto';
 import { makeEnrollmentRequest } from '@chrysalis/ee';
 import { time32FromUnix } from '@chrysalis/ieee1609dot2';
 import { fixIPeriod, RA_MIGRATIONS, type RaSchema, recordedIPeriod } from '@chrysalis/ra';
+import { DEFAULT_GLOBAL_POLICY, timeOf } from '@chrysalis/scms';
 import { type Migration, openDatabase } from '@chrysalis/store';
+import { trustOf } from '../../../test/support/device.ts';
+import { TestClock } from '../../../test/support/test-clock.ts';
 import { loadConfig } from '../src/config.ts';
+import { iPeriodOfPolicy } from '../src/i-period.ts';
 import { NOW_MS, run, temporaryDirectory } from './run-main.ts';
 
 const EPOCH = 347_619_603;
@@ -84,4 +89,24 @@ describe('the i-period of a device that is enrolled', () => {
       await assert.rejects(readdir(out), { code: 'ENOENT' });
     });
   }
+});
+
+describe('the i-period of an RA that starts', () => {
+  it('is that of a policy that the PG makes in the second after', async () => {
+    const clock = new TestClock(time32FromUnix(NOW_MS));
+    const now = timeOf(clock);
+    const scms = createTestScms({ now, random: systemRandom, raHostname: 'localhost' });
+    const gpf = () => {
+      clock.advance(1);
+      const { pg } = scms;
+      const trust = trustOf(scms);
+      const policy = DEFAULT_GLOBAL_POLICY;
+      const chain = chainPartsOf(scms);
+      return createPolicyGenerator({
+        ...{ pg, trust, clock, policy, chain },
+        ...{ gpfVersion: 1, gccfVersion: 1 },
+      }).globalPolicyFile();
+    };
+    assert.equal(await iPeriodOfPolicy(gpf, trustOf(scms), clock), 604_800);
+  });
 });
