@@ -9,7 +9,7 @@ const args = process.argv.slice(2);
 const isFaults = args.includes('--faults');
 const named = args.filter((arg) => !arg.startsWith('--'));
 const files = isFaults
-  ? ['test/faults.test.ts', 'test/chaos.test.ts']
+  ? ['test/faults.test.ts', 'test/chaos.test.ts', 'test/lost-answers.test.ts']
   : named.length > 0
     ? named
     : globSync(['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root }).sort();
@@ -20,6 +20,8 @@ const LONG_FORMS = {
   CHRYSALIS_CHAOS_DEVICES: '1000',
   CHRYSALIS_CHAOS_KILLS: '100',
   CHRYSALIS_CHAOS_PER_WEEK: '10',
+  CHRYSALIS_LOST_ANSWER_KILLS: '40',
+  CHRYSALIS_LOST_ANSWER_DEVICES: '100',
 };
 const pace = isFaults
   ? ['--test-timeout=1800000', '--test-concurrency=1']

@@ -24,11 +24,16 @@ export class Mortal {
     this.#argv = argv;
   }
 
-  /** Does not wait until it serves. */
-  start(): void {
+  /**
+   * Does not wait until it serves.
+   *
+   * @param environment beside our own
+   */
+  start(environment: Readonly<Record<string, string>> = {}): void {
     if (this.#life !== undefined) throw new Error(`${this.name} lives`);
     const child = spawn(process.execPath, [BIN, ...this.#argv], {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
     });
     const life: Life = {
       child,
@@ -62,6 +67,15 @@ export class Mortal {
   async kill(): Promise<void> {
     if (!this.#living().isReady) this.killedInStart += 1;
     await this.#end('SIGKILL');
+  }
+
+  /** Waits until it kills itself, as it was started to do. @throws Error when it ends in another way */
+  async death(): Promise<void> {
+    const { gone } = this.#living();
+    this.#life = undefined;
+    const [code, signal] = await gone;
+    if (signal === 'SIGKILL') return;
+    throw new Error(`expected ${this.name} to be killed, saw it end: ${code ?? signal}`);
   }
 
   /** SIGTERM: a clean end. Its exit status. */
