@@ -5,12 +5,14 @@
  *
  * Parameters: CHRYSALIS_FLEET_DEVICES (10000), CHRYSALIS_FLEET_WEEKS (4), CHRYSALIS_FLEET_RATE (20 devices a second),
  * CHRYSALIS_FLEET_POLL_SEC (60, the longest pause of a device), CHRYSALIS_FLEET_WORKERS (2 threads of the checker),
- * CHRYSALIS_FLEET_DIR (a new directory, kept; without it a temporary one).
+ * CHRYSALIS_FLEET_DIR (kept; the same again goes on with a run that was interrupted in its first stage; without it a
+ * temporary one).
  *
  * The shuffle is that of production, first certificates included, at the policy's threshold of 1,000. Only its longest
  * wait is two minutes instead of two days, by the policy: there is no next device that would fill it up behind the last.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -28,7 +30,7 @@ const PER_PERIOD = 20;
 const SHUFFLE = { threshold: 1000, maxAgeSec: 120 };
 
 export interface FleetRun {
-  /** New, or empty. */
+  /** New, or that of a run that was interrupted in its first stage. */
   readonly directory: string;
   readonly devices: number;
   readonly weeks: number;
@@ -54,12 +56,16 @@ export interface FleetStage {
 /** Both stages: the first supply, and the one after as many weeks. @throws Error when a command fails */
 export async function runFleet(run: FleetRun): Promise<readonly [FleetStage, FleetStage]> {
   const state = join(run.directory, 'state');
-  await here(['--dir', state, 'init', '--port', '0', '--weeks-ahead', String(run.weeks)]);
-  await poolInitial(state);
-  await setPolicy(run, state);
+  if (!existsSync(join(state, 'chrysalis.toml'))) await makeState(run, state);
   const first = await stage(run, state, 0);
   run.say?.(`${run.weeks} weeks pass`);
   return [first, await stage(run, state, run.weeks * WEEK_SEC)];
+}
+
+async function makeState(run: FleetRun, state: string): Promise<void> {
+  await here(['--dir', state, 'init', '--port', '0', '--weeks-ahead', String(run.weeks)]);
+  await poolInitial(state);
+  await setPolicy(run, state);
 }
 
 /** The policy of this SCMS: so many certificates in a week, and a shuffle that the last of a fleet soon leave by age. */
@@ -185,7 +191,7 @@ async function main(): Promise<number> {
   const number = (name: string, otherwise: number) => Number(env[name] ?? otherwise);
   const kept = env.CHRYSALIS_FLEET_DIR;
   const directory = kept ? resolve(kept) : await mkdtemp(join(tmpdir(), 'chrysalis-fleet-'));
-  if (kept) await mkdir(directory, { mode: 0o700 });
+  if (kept) await mkdir(directory, { mode: 0o700, recursive: true });
   const weeks = number('CHRYSALIS_FLEET_WEEKS', 4);
   const devices = number('CHRYSALIS_FLEET_DEVICES', 10_000);
   const run: FleetRun = {
