@@ -1,5 +1,5 @@
 import { CryptoError } from './errors.ts';
-import { sha256 } from './hash.ts';
+import { sha256Secret } from './hash.ts';
 import { concatOctets } from './octets.ts';
 
 const HASH_OCTETS = 32;
@@ -22,7 +22,7 @@ export function kdf2Sha256(sharedSecret: Uint8Array, p1: Uint8Array, length: num
   const blocks: Uint8Array[] = [];
   for (let counter = 1; (counter - 1) * HASH_OCTETS < length; counter += 1) {
     const counterOctets = Uint8Array.of(counter >> 24, counter >> 16, counter >> 8, counter);
-    blocks.push(sha256(sharedSecret, counterOctets, p1));
+    blocks.push(sha256Secret(sharedSecret, counterOctets, p1));
   }
   return concatOctets(...blocks).slice(0, length);
 }

@@ -1,6 +1,6 @@
 import { AesBlocks, BLOCK_OCTETS } from './aes-blocks.ts';
 import { expectInteger, expectLength, UINT32_MAX } from './errors.ts';
-import { sha256 } from './hash.ts';
+import { sha256Secret } from './hash.ts';
 import { xorOctets } from './octets.ts';
 
 /*
@@ -33,7 +33,7 @@ const MAXIMUM_LANES = 4096;
 export function nextLinkageSeed(laId: Uint8Array, seed: Uint8Array): Uint8Array {
   expectLength('la_id', laId, LA_ID_OCTETS);
   expectLength('linkage seed', seed, SEED_OCTETS);
-  return sha256(laId, seed, SEED_PADDING).slice(0, SEED_OCTETS);
+  return sha256Secret(laId, seed, SEED_PADDING).slice(0, SEED_OCTETS);
 }
 
 /**
