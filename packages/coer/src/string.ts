@@ -1,5 +1,6 @@
 import type { Codec } from './codec.ts';
 import { show } from './error.ts';
+import type { Writer } from './writer.ts';
 
 /** A SIZE constraint. Equal bounds make a fixed size, which is encoded without a length. */
 export interface SizeBounds {
@@ -88,6 +89,7 @@ export function utf8String(bounds: SizeBounds = {}): Codec<string> {
       if (typeof value !== 'string' || !value.isWellFormed()) {
         writer.fail('out-of-range', `expected ${name}, saw what no UTF-8 encodes`);
       }
+      if (isWithin(value.length) && isAscii(value)) return writeAscii(writer, value);
       const octets = UTF8_ENCODER.encode(value);
       const count = countCharacters(octets);
       if (!isWithin(count)) {
@@ -99,10 +101,21 @@ export function utf8String(bounds: SizeBounds = {}): Codec<string> {
   };
 }
 
+/** As host names are. A TextEncoder allocates octets outside the heap for each of them, which costs ten times the writing. */
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return false;
+  return true;
+}
+
+function writeAscii(writer: Writer, text: string): void {
+  writer.lengthOf(text.length);
+  for (let i = 0; i < text.length; i++) writer.u8(text.charCodeAt(i));
+}
+
 /** Characters as ASN.1 counts them are code points: in UTF-8 each has one octet that is not a continuation. */
 function countCharacters(octets: Uint8Array): number {
   let count = 0;
-  for (const octet of octets) if ((octet & 0xc0) !== 0x80) count++;
+  for (let i = 0; i < octets.length; i++) if (((octets[i] as number) & 0xc0) !== 0x80) count++;
   return count;
 }
 
