@@ -12,6 +12,8 @@ interface PcaAnswerRow {
   readonly answer: Uint8Array;
 }
 
+type Answer = Pick<PcaAnswerRow, 'answer'>;
+
 interface PcaSchema {
   pca_answer: PcaAnswerRow;
 }
@@ -75,35 +77,39 @@ export interface PseudonymLog {
 export async function openPseudonymLog(databaseUrl: string): Promise<PseudonymLog> {
   const database = await openDatabase<PcaSchema>(databaseUrl, MIGRATIONS);
   const writes = new GroupCommit(database);
+  const { query } = database;
+  const nothing = new Uint8Array(0);
+  // Built once: every certificate asks for them.
+  const answerTo = query
+    .selectFrom('pca_answer')
+    .select('answer')
+    .where('request_hash', '=', nothing)
+    .compile();
+  const insert = query
+    .insertInto('pca_answer')
+    .values({
+      request_hash: nothing,
+      cocoon_key: nothing,
+      certificate_id: nothing,
+      issued_at: 0,
+      answer: nothing,
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .compile();
   return {
     async find(requestHash) {
-      const row = await database.query
-        .selectFrom('pca_answer')
-        .select('answer')
-        .where('request_hash', '=', requestHash)
-        .executeTakeFirst();
-      return row?.answer;
+      const { rows } = await query.executeQuery<Answer>({ ...answerTo, parameters: [requestHash] });
+      return rows[0]?.answer;
     },
 
     record: (given) =>
-      writes.run(async (query) => {
-        const inserted = await query
-          .insertInto('pca_answer')
-          .values({
-            request_hash: given.requestHash,
-            cocoon_key: given.cocoonKey,
-            certificate_id: given.certificateId,
-            issued_at: given.issuedAt,
-            answer: given.answer,
-          })
-          .onConflict((conflict) => conflict.doNothing())
-          .executeTakeFirst();
-        if (inserted.numInsertedOrUpdatedRows === 1n) return given.answer;
-        const earlier = await query
-          .selectFrom('pca_answer')
-          .select('answer')
-          .where('request_hash', '=', given.requestHash)
-          .executeTakeFirst();
+      writes.run(async (transaction) => {
+        const { requestHash, cocoonKey, certificateId, issuedAt, answer } = given;
+        const parameters = [requestHash, cocoonKey, certificateId, issuedAt, answer];
+        const { numAffectedRows } = await transaction.executeQuery({ ...insert, parameters });
+        if (numAffectedRows === 1n) return answer;
+        const standing = { ...answerTo, parameters: [requestHash] };
+        const [earlier] = (await transaction.executeQuery<Answer>(standing)).rows;
         return earlier?.answer ?? 'cocoon-key-taken';
       }),
 
