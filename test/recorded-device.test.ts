@@ -177,7 +177,7 @@ function openEntry(
   const signed = decode(Ieee1609Dot2Data, entry).content;
   assert(signed.type === 'signedData' && signed.value.signer.type === 'digest');
   const { payload } = openSignedData(signed.value, trust);
-  const { encryptedCert } = decode(ToBeSignedEncryptedCertificateResponse, payload);
+  const encryptedCert = decode(ToBeSignedEncryptedCertificateResponse, payload).encryptedCert.value;
   assert(encryptedCert.content.type === 'encryptedData');
   const responseKey = cocoonPrivateKey(encryptionSeed, encryption, i, j);
   const plain = decode(

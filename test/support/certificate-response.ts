@@ -44,7 +44,7 @@ export function openResponse(
   const signed = decode(Ieee1609Dot2Data, entry).content;
   assert(signed.type === 'signedData');
   const { payload } = openSignedData(signed.value, trust);
-  const { encryptedCert } = decode(ToBeSignedEncryptedCertificateResponse, payload);
+  const encryptedCert = decode(ToBeSignedEncryptedCertificateResponse, payload).encryptedCert.value;
   assert(encryptedCert.content.type === 'encryptedData');
   const plain = decode(
     Ieee1609Dot2Data,

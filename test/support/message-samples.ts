@@ -1,5 +1,5 @@
 /** One valid encoding or more of every message type, and what a receiver does with what it decoded. Keys and signatures are the same in every run. */
-import { type Codec, capture, decode, encode } from '@chrysalis/coer';
+import { type Codec, capture, decode, encode, encoded } from '@chrysalis/coer';
 import { PublicKey } from '@chrysalis/crypto';
 import {
   CertificateBase,
@@ -359,7 +359,7 @@ function answers(): Sample[] {
     psidSsp: [{ psid: 0x23 }],
     expiration: NOW,
     lifetime: { type: 'hours', value: 169 },
-    encryptedCert: decode(
+    encryptedCert: encoded(
       Ieee1609Dot2Data,
       encryptForKey(
         encode(PlaintextCertificateResponse, plaintexts[0]!),
@@ -481,7 +481,7 @@ function betweenAuthorities(): Sample[] {
     ask({ type: 'pseudonymCertReq', value: whole }),
   ];
   const replied = { version: 1, requestHash: random(8), pcaId: 'pca.test' };
-  const signedEncrypted = decode(
+  const signedEncrypted = encoded(
     Ieee1609Dot2Data,
     signMessage(random(30), pca.certificate, pca.key),
   );

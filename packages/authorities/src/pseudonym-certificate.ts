@@ -1,5 +1,5 @@
 /** The pure part of the PCA: from a request to what its certificate says, and from there to a sealed certificate. */
-import { CoerError, decode, encode } from '@chrysalis/coer';
+import { type Captured, CoerError, decode, encode, encoded } from '@chrysalis/coer';
 import {
   CryptoError,
   linkageValue,
@@ -107,8 +107,8 @@ export function takeOrder(
 /** What came of an order. */
 export interface SealedPseudonym {
   readonly certificateId: HashedId8;
-  /** The SignedEncryptedCertificateResponse, decoded; only the device can open what is inside. */
-  readonly response: Ieee1609Dot2Data;
+  /** The SignedEncryptedCertificateResponse; only the device can open what is inside. */
+  readonly response: Captured<Ieee1609Dot2Data>;
 }
 
 /**
@@ -138,11 +138,11 @@ export function issuePseudonym(issuer: PseudonymIssuer, order: PseudonymOrder): 
     psidSsp: appPermissions,
     expiration: endOfValidity(validityPeriod),
     lifetime: validityPeriod.duration,
-    encryptedCert: decode(Ieee1609Dot2Data, encrypted),
+    encryptedCert: encoded(Ieee1609Dot2Data, encrypted),
   });
   return {
     certificateId: hashCertificate(certificate).id,
-    response: decode(Ieee1609Dot2Data, signMessage(toBeSigned, pca.certificate, pca.signingKey)),
+    response: encoded(Ieee1609Dot2Data, signMessage(toBeSigned, pca.certificate, pca.signingKey)),
   };
 }
 

@@ -61,7 +61,7 @@ function openSealed(sealed: Uint8Array, responseKey: PrivateKey) {
   const { payload, signer } = openSignedMessage(sealed, trustOf());
   assert.deepEqual(signer.id, scms.pca.certificate.id);
   const response = decode(ToBeSignedEncryptedCertificateResponse, payload);
-  const { content } = response.encryptedCert;
+  const { content } = response.encryptedCert.value;
   assert.equal(content.type, 'encryptedData');
   const inner = decode(Ieee1609Dot2Data, decryptForKey(content.value, decrypterOf(responseKey)));
   assert.equal(inner.content.type, 'unsecuredData');

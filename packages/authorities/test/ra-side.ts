@@ -236,7 +236,7 @@ export function sealedCertificate(answer: Uint8Array): Uint8Array {
   if (reply.type !== 'success' || reply.value.type !== 'signedEncrypted') {
     throw new Error(`expected a certificate, saw ${JSON.stringify(reply)}`);
   }
-  return encode(Ieee1609Dot2Data, reply.value.value);
+  return reply.value.value.octets;
 }
 
 /** The name of the failure that the PCA answered with. */

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { decode, encode } from '@chrysalis/coer';
+import { decode, encode, encoded } from '@chrysalis/coer';
 import { systemRandom } from '@chrysalis/crypto';
 import {
   encryptForCertificate,
@@ -145,7 +145,7 @@ const response = signMessage(
     psidSsp: [{ psid: 0x23 }],
     expiration: NOW,
     lifetime: { type: 'hours', value: 169 },
-    encryptedCert: decode(
+    encryptedCert: encoded(
       Ieee1609Dot2Data,
       encryptForKey(plaintext, responseKey.publicPoint, new Uint8Array(8), random),
     ),

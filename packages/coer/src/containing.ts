@@ -1,4 +1,4 @@
-import { type Codec, encode } from './codec.ts';
+import { type Codec, decode, encode } from './codec.ts';
 import { show } from './error.ts';
 
 /** OCTET STRING (CONTAINING T): a length, then exactly one encoding of T. */
@@ -46,6 +46,16 @@ export function captured<T>(content: Codec<T>): Codec<Captured<T>> {
 /** Makes a captured value of one's own. */
 export function capture<T>(content: Codec<T>, value: T): Captured<T> {
   return { value, octets: encode(content, value) };
+}
+
+/** Octets that were encoded before, as a captured value: it is decoded when somebody asks for it. */
+export function encoded<T>(content: Codec<T>, octets: Uint8Array): Captured<T> {
+  return {
+    octets,
+    get value() {
+      return decode(content, octets);
+    },
+  };
 }
 
 /** A type that refers to itself: the codec is looked up when it is first used. */

@@ -24,6 +24,7 @@ export {
   captured,
   constrained,
   containing,
+  encoded,
   lazy,
 } from './containing.ts';
 export { enumerated } from './enumerated.ts';

@@ -10,6 +10,7 @@ import {
   containing,
   decode,
   encode,
+  encoded,
   integer,
   lazy,
   nullValue,
@@ -92,6 +93,15 @@ describe('captured', () => {
   test('encodes the octets, whatever the value', () => {
     const encoding = encode(captured(Uint8), { value: 1, octets: octets('02') });
     assert.equal(toHex(encoding), '02');
+  });
+
+  test('is made of octets by encoded, whose value is read when it is asked for', () => {
+    const given = octets('09');
+    assert.equal(encoded(Uint8, given).octets, given);
+    assert.equal(encoded(Uint8, given).value, 9);
+    const wrong = encoded(Uint8, octets('09 09'));
+    assert.equal(toHex(encode(captured(Uint8), wrong)), '09 09');
+    assert.throws(() => wrong.value, { name: 'CoerError', code: 'trailing-octets' });
   });
 
   test('is made of a value of one’s own by capture', () => {

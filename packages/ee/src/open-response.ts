@@ -64,7 +64,7 @@ export function openResponse(octets: Uint8Array, options: OpenResponseOptions): 
 }
 
 function decrypt(payload: Uint8Array, { keys, form }: OpenResponseOptions): ImplicitCertResponse {
-  const { content } = decode(ToBeSignedEncryptedCertificateResponse, payload).encryptedCert;
+  const { content } = decode(ToBeSignedEncryptedCertificateResponse, payload).encryptedCert.value;
   if (content.type !== 'encryptedData') {
     throw new EeError('invalid-batch', `expected encryptedData, saw ${content.type}`);
   }

@@ -1,4 +1,4 @@
-import { decode, encode } from '@chrysalis/coer';
+import { decode, encode, encoded } from '@chrysalis/coer';
 import {
   cocoonPoints,
   Expansion,
@@ -454,7 +454,7 @@ export function sealedPlaintext(
     psidSsp: [{ psid: 0x23 }],
     expiration: validityPeriod.start,
     lifetime: validityPeriod.duration,
-    encryptedCert: decode(Ieee1609Dot2Data, encrypted),
+    encryptedCert: encoded(Ieee1609Dot2Data, encrypted),
   });
   return signMessage(response, signer.certificate, signer.key);
 }

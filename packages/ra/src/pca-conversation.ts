@@ -6,7 +6,7 @@ import {
   endOfValidity,
   HashAlgorithm,
   hashedId8,
-  Ieee1609Dot2Data,
+  type Ieee1609Dot2Data,
   type PsidSsp,
   SequenceOfPsidSsp,
   signedPayload,
@@ -87,8 +87,8 @@ export function checkReply(reply: Uint8Array, request: Uint8Array, checking: Che
   if (success.type !== 'signedEncrypted') {
     throw new ScmsDataError('wrong-answer', 'expected a certificate sealed to the device');
   }
-  checkSealed(success.value, wishesOf(request, checking.iPeriod), signer);
-  return encode(Ieee1609Dot2Data, success.value);
+  checkSealed(success.value.value, wishesOf(request, checking.iPeriod), signer);
+  return success.value.octets;
 }
 
 /** What was asked for, as far as the answer shows it. */
@@ -150,7 +150,7 @@ function checkSealed(sealed: Ieee1609Dot2Data, wishes: Wishes, signer: VerifiedC
     ),
     'the permissions that were asked for',
   );
-  const { content } = encryptedCert;
+  const { content } = encryptedCert.value;
   const recipients = content.type === 'encryptedData' ? content.value.recipients : [];
   expectReply(
     recipients.length === 1 && recipients[0]?.type === 'rekRecipInfo',

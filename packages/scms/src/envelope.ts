@@ -2,7 +2,7 @@
  * The envelopes of scms-protocol.asn: Secured (encrypted) around Signed around Scoped (the ScmsPDU). Octets in,
  * octets out; nothing here knows a service.
  */
-import { type Captured, type Codec, CoerError, decode, encode } from '@chrysalis/coer';
+import { type Codec, CoerError, decode, encode, encoded } from '@chrysalis/coer';
 import type { PublicKey, Random } from '@chrysalis/crypto';
 import {
   asCertificate,
@@ -29,7 +29,7 @@ import {
   verifySignedData,
 } from '@chrysalis/ieee1609dot2';
 import { ScmsDataError } from './error.ts';
-import { type ScmsPdu122, SignedCertificateRequest122 } from './pdu/scms-pdu.ts';
+import { ScmsPdu122, SignedCertificateRequest122 } from './pdu/scms-pdu.ts';
 import type { SignedRequest } from './scoped-request.ts';
 
 /** The application of all security management messages (scms-base-types.asn). */
@@ -87,8 +87,8 @@ export function signRequest(
       : { type: 'certificate', value: [asCertificate(signer)] };
   const request = encode(SignedCertificateRequest122, {
     hashId: 'sha256',
-    // Only the octets of a captured value are encoded: the dialect has been decided by whoever made them.
-    tbsRequest: { octets: scoped } as Captured<ScmsPdu122>,
+    // Only the octets are encoded: the dialect has been decided by whoever made them.
+    tbsRequest: encoded(ScmsPdu122, scoped),
     signer: signerIdentifier,
     signature: fromEcdsaSignature(signature),
   });

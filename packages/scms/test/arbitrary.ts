@@ -1,5 +1,6 @@
 /** For each type of this room, the values that properties draw. */
 import { type Codec, capture } from '@chrysalis/coer';
+import { Ieee1609Dot2Data } from '@chrysalis/ieee1609dot2';
 import type * as scms from '@chrysalis/scms';
 import {
   ScmsPdu122,
@@ -338,12 +339,13 @@ export const anyPlaintextCertificateResponse = anyChoice<scms.PlaintextCertifica
   explicitButterfly: anyButterflyExplicitCertResponse,
   explicit: anyCertificate,
 });
+const anyCapturedData = anyIeee1609Dot2Data.map((data) => capture(Ieee1609Dot2Data, data));
 export const anyToBeSignedEncryptedCertificateResponse =
   anySequence<scms.ToBeSignedEncryptedCertificateResponse>({
     psidSsp: anyList(anyPsidSsp),
     expiration: anyTime,
     lifetime: anyDuration,
-    encryptedCert: anyIeee1609Dot2Data,
+    encryptedCert: anyCapturedData,
   });
 export const anyPcaRaCertResponseMsg = anyOpenSequence<scms.PcaRaCertResponseMsg>({
   version: anyVersion,
@@ -351,7 +353,7 @@ export const anyPcaRaCertResponseMsg = anyOpenSequence<scms.PcaRaCertResponseMsg
   pcaId: anyText,
   reply: anyChoice({
     success: anyChoice({
-      signedEncrypted: anyIeee1609Dot2Data,
+      signedEncrypted: anyCapturedData,
       raw: anyPlaintextCertificateResponse,
     }),
     failure: anyScmsError,

@@ -268,7 +268,7 @@ describe('a recorded device', { skip }, () => {
     assert.ok(signer);
     verifySignedData(content.value, signer, signer.publicKey);
     const tbs = decode(ToBeSignedEncryptedCertificateResponse, signedPayload(content.value));
-    const encrypted = decodeSecured(encode(Ieee1609Dot2Data, tbs.encryptedCert));
+    const encrypted = decodeSecured(tbs.encryptedCert.octets);
     const plaintext = decode(Ieee1609Dot2Data, decryptForKey(encrypted, decrypterOf(key)));
     assert.ok(plaintext.content.type === 'unsecuredData');
     return decode(PlaintextCertificateResponse, plaintext.content.value);

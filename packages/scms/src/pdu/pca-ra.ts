@@ -1,5 +1,7 @@
 /** CAMP module Ieee1609Dot2PcaRaInterface (pca-ra.asn), release 1.2.2: the one that can report a failure. */
 import {
+  type Captured,
+  captured,
   choice,
   type Extensible,
   octetString,
@@ -148,18 +150,18 @@ export interface ToBeSignedEncryptedCertificateResponse {
   readonly psidSsp: readonly PsidSsp[];
   readonly expiration: Time32;
   readonly lifetime: Duration;
-  readonly encryptedCert: Ieee1609Dot2Data;
+  readonly encryptedCert: Captured<Ieee1609Dot2Data>;
 }
 export const ToBeSignedEncryptedCertificateResponse =
   sequence<ToBeSignedEncryptedCertificateResponse>('ToBeSignedEncryptedCertificateResponse', {
     psidSsp: SequenceOfPsidSsp,
     expiration: Time32,
     lifetime: Duration,
-    encryptedCert: Ieee1609Dot2Data,
+    encryptedCert: captured(Ieee1609Dot2Data),
   });
 
 export type PcaRaSuccess =
-  | { readonly type: 'signedEncrypted'; readonly value: Ieee1609Dot2Data }
+  | { readonly type: 'signedEncrypted'; readonly value: Captured<Ieee1609Dot2Data> }
   | { readonly type: 'raw'; readonly value: PlaintextCertificateResponse };
 
 export type PcaRaReply =
@@ -180,7 +182,7 @@ export const PcaRaCertResponseMsg = sequence<PcaRaCertResponseMsg>(
     pcaId: Hostname,
     reply: choice<PcaRaReply>('PcaRaReply', {
       success: choice<PcaRaSuccess>('PcaRaSuccess', {
-        signedEncrypted: Ieee1609Dot2Data,
+        signedEncrypted: captured(Ieee1609Dot2Data),
         raw: PlaintextCertificateResponse,
       }),
       failure: ScmsError,
