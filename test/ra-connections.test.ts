@@ -1,6 +1,7 @@
 /** Connections that are slow, half open, cut off or many; and what happens to them when the RA stops. */
 import assert from 'node:assert/strict';
 import diagnostics from 'node:diagnostics_channel';
+import { once } from 'node:events';
 import { Agent, request } from 'node:https';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
@@ -276,3 +277,23 @@ function talk(fixture: RaFixture, text: string): Promise<string> {
     socket.on('close', () => resolve(seen));
   });
 }
+
+describe('a connection of TLS 1.2', () => {
+  it('has one handshake, and no other on the same connection', async (t) => {
+    const fixture = await startRaFixture({ errorDetail: 'production', policy: { weeksAhead: 1 } });
+    t.after(() => fixture.close());
+    const { port } = fixture.ra;
+    const name = { host: '127.0.0.1', servername: 'localhost' };
+    const socket = connect({ ...name, port, ca: fixture.ca, maxVersion: 'TLSv1.2' });
+    await once(socket, 'secureConnect');
+    const before = socket.getFinished();
+    const refused = once(socket, 'error');
+    const done = new Promise<Error[]>((resolve) => {
+      socket.renegotiate({}, () => resolve([new Error('another handshake')]));
+    });
+    const [error] = (await Promise.race([refused.catch((cause) => [cause]), done])) as [Error];
+    assert.match(error.message, /no renegotiation/);
+    assert.deepEqual(socket.getFinished(), before);
+    socket.destroy();
+  });
+});

@@ -1,3 +1,4 @@
+import { constants } from 'node:crypto';
 import type { ServerOptions } from 'node:https';
 
 /**
@@ -32,6 +33,8 @@ export function tlsOptions(identity: {
     ciphers: SUITES.join(':'),
     ecdhCurve: 'P-256:X25519:P-384',
     honorCipherOrder: true,
+    // Each would be a handshake that nothing counts, and no device asks for one. Node by itself lets three pass.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
     // Resumption by ticket or id saves a device and us the signature; the context keeps it to this service.
     sessionIdContext: 'chrysalis-ra',

@@ -1,0 +1,51 @@
+/**
+ * `npm run test:hostile`: 100,000 attacks of all kinds on an RA in a process of its own, while 500 honest devices in another
+ * are supplied and come back. Prints what became of each kind, of the devices and of the RA, and ends with status 1 when an
+ * honest device failed, the RA had a fault, or an attacker was told anything. `-- --list` prints the kinds.
+ *
+ * Parameters: CHRYSALIS_HOSTILE_REQUESTS (100000), CHRYSALIS_HOSTILE_DEVICES (500), CHRYSALIS_HOSTILE_RATE (5 honest devices
+ * that begin in a second), CHRYSALIS_HOSTILE_LANES (24 attacks at a time, and four times as many slow ones),
+ * CHRYSALIS_HOSTILE_HOLD_MS (5000: how long a slow attack holds what it holds), CHRYSALIS_HOSTILE_SHED_MS (the RA's own; 0 on a
+ * machine that others use, on which an RA is late without being attacked).
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { KINDS } from './kinds.ts';
+import { runHostile } from './run.ts';
+import { complaintsOf } from './verdict.ts';
+
+const number = (name: string, otherwise: number) =>
+  Number(process.env[`CHRYSALIS_HOSTILE_${name}`] ?? otherwise);
+
+if (process.argv.includes('--list')) {
+  for (const { name, does } of KINDS) console.log(`${name}: ${does}`);
+} else process.exitCode = await main();
+
+async function main(): Promise<number> {
+  const directory = await mkdtemp(join(tmpdir(), 'chrysalis-hostile-'));
+  const lanes = number('LANES', 24);
+  try {
+    const report = await runHostile({
+      directory,
+      requests: number('REQUESTS', 100_000),
+      devices: number('DEVICES', 500),
+      ratePerSec: number('RATE', 5),
+      lanes,
+      slowLanes: 4 * lanes,
+      holdMs: number('HOLD_MS', 5000),
+      crowd: 24,
+      ...(process.env.CHRYSALIS_HOSTILE_SHED_MS !== undefined && { shedMs: number('SHED_MS', 0) }),
+      say: (text) => console.log(text),
+    });
+    console.log(JSON.stringify(report, undefined, 2));
+    const complaints = complaintsOf(report);
+    for (const complaint of complaints) console.log(`NOT as it should be: ${complaint}`);
+    const { requests } = report.attack;
+    if (complaints.length === 0)
+      console.log(`${requests} attacks of ${KINDS.length} kinds: all well`);
+    return complaints.length === 0 ? 0 : 1;
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,29 @@
+/** What is wrong with what an attack has shown. */
+import type { HostileReport } from './run.ts';
+
+/** A heap that was busy keeps some of what it took. What leaks a kilobyte with each of 100,000 attacks is more. */
+const KEPT_MB = 150;
+/** Files that SQLite or a log opens and keeps. */
+const KEPT_DESCRIPTORS = 20;
+
+/** Empty when all is well. Pure. */
+export function complaintsOf(report: HostileReport): string[] {
+  const { attack, health, before, after, faults, exitStatus } = report;
+  const found = [...attack.findings, ...report.honestFailures, ...faults];
+  const expect = (holds: boolean, text: string) => {
+    if (!holds) found.push(text);
+  };
+  expect(exitStatus === 0, `expected exit status 0, saw ${exitStatus}`);
+  expect(health.asked > 0 && health.failed === 0, `${health.failed} health checks failed`);
+  expect(after.connections === 0, `expected no connection to be left, saw ${after.connections}`);
+  expect(after.held === 0, `expected no refusal to be held, saw ${after.held}`);
+  expect(
+    after.rssMb <= before.rssMb + KEPT_MB,
+    `expected ${before.rssMb} MB and little more, saw ${after.rssMb}`,
+  );
+  expect(
+    after.descriptors <= before.descriptors + KEPT_DESCRIPTORS,
+    `expected ${before.descriptors} descriptors again, saw ${after.descriptors}`,
+  );
+  return found;
+}

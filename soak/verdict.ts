@@ -1,0 +1,48 @@
+/** What is wrong with what a soak has shown. */
+import type { SoakReport } from './soak.ts';
+
+type Shed = SoakReport['sheds']['download'];
+
+/** A heap breathes; what leaks for an hour under load is more. */
+const GROWTH = 1.1;
+const GROWTH_MB = 20;
+/** In a shorter run a heap is still finding its size. */
+const FLAT_FROM_SEC = 600;
+/** Some 50 kB for each of 5,000 connections, beside the RA itself (`packages/ra/src/connections.ts`). */
+const MOST_MB = 900;
+/** Files that SQLite or a log opens and keeps. */
+const KEPT_DESCRIPTORS = 20;
+
+/** Empty when all is well. Pure. */
+export function complaintsOf(report: SoakReport): string[] {
+  const { seconds, visits, health, sheds, memoryMb, descriptors } = report;
+  const found: string[] = [];
+  const expect = (holds: boolean, text: string) => {
+    if (!holds) found.push(text);
+  };
+  expect(report.faults.length === 0, `faults of the RA: ${report.faults[0]}`);
+  expect(report.exitStatus === 0, `expected exit status 0, saw ${report.exitStatus}`);
+  expect(report.unexpected.length === 0, `expected 200 or 500, saw ${report.unexpected[0]}`);
+  expect(health.asked > 0 && health.failed === 0, `${health.failed} health checks failed`);
+  expect(visits.download.served > 0, 'expected downloads to be served');
+  expect(
+    isShedFirst(sheds.provisioning, sheds.download),
+    `expected provisioning to be shed before downloads, saw ${JSON.stringify(sheds)}`,
+  );
+  expect(memoryMb.peak < MOST_MB, `expected less than ${MOST_MB} MB, saw ${memoryMb.peak}`);
+  expect(
+    seconds < FLAT_FROM_SEC || memoryMb.late <= memoryMb.early * GROWTH + GROWTH_MB,
+    `expected flat memory, saw ${memoryMb.early} MB early and ${memoryMb.late} MB late`,
+  );
+  expect(
+    descriptors.after <= descriptors.before + KEPT_DESCRIPTORS,
+    `expected ${descriptors.before} descriptors again, saw ${descriptors.after}`,
+  );
+  return found;
+}
+
+/** What is shed first is shed at least as often: less by no more than chance (three standard deviations) has it. */
+function isShedFirst(first: Shed, then: Shed): boolean {
+  const expected = then.requests === 0 ? 0 : (then.shed / then.requests) * first.requests;
+  return first.shed >= expected - 3 * Math.sqrt(expected) - 1;
+}

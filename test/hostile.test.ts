@@ -1,0 +1,114 @@
+/**
+ * The short form of `npm run test:hostile`: every kind of attack on an RA in a process of its own, over real TLS, while honest
+ * devices in another are supplied and come back; and that what would be a finding is one.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { outcomeOf, statusesOf } from '../hostile/answers.ts';
+import type { HonestReport } from '../hostile/honest-report.ts';
+import { honestFailures } from '../hostile/honest-report.ts';
+import type { Kind } from '../hostile/kind.ts';
+import { KINDS } from '../hostile/kinds.ts';
+import { runHostile } from '../hostile/run.ts';
+import { complaintsOf } from '../hostile/verdict.ts';
+
+/** Each kind so often. */
+const TIMES = 4;
+const DEVICES = 10;
+
+describe('an RA under attack', () => {
+  it(`by ${KINDS.length} kinds serves every honest device, and tells the others nothing`, async (t) => {
+    const directory = await mkdtemp(join(tmpdir(), 'chrysalis-hostile-'));
+    t.after(() => rm(directory, { recursive: true }));
+    const report = await runHostile({
+      directory,
+      requests: KINDS.length * TIMES,
+      devices: DEVICES,
+      ratePerSec: 10,
+      lanes: 16,
+      slowLanes: 16,
+      holdMs: 500,
+      crowd: 3,
+      // However slow the machine of the tests is.
+      shedMs: 0,
+    });
+    assert.deepEqual(complaintsOf(report), []);
+    assert.equal(report.attack.requests, KINDS.length * TIMES);
+    const told = Object.values(report.attack.outcomes).filter((outcomes) => '500' in outcomes);
+    // Most of them came as far as the RA itself, and each class of refusal was had.
+    assert(told.length > KINDS.length / 2, JSON.stringify(report.attack.outcomes));
+    for (const code of ['5055', '5056', '5057', '5065', '5067', '5070', '5072', '5900', '5902']) {
+      assert((report.refusals[code] ?? 0) > 0, `expected code ${code} among the refusals`);
+    }
+    const { visits, check } = report.honest;
+    t.diagnostic(
+      `${Math.round(report.attack.seconds)} s, ${visits.count} honest visits, ${check.certificates} certificates checked`,
+    );
+  });
+
+  it('knows thirty kinds or more, each by a name of its own', () => {
+    assert(KINDS.length >= 30);
+    assert.equal(new Set(KINDS.map(({ name }) => name)).size, KINDS.length);
+  });
+});
+
+describe('an answer to an attacker', () => {
+  const kind: Kind = { name: 'any', does: '', attack: async () => '' };
+  const bare =
+    'HTTP/1.1 500 Internal Server Error\r\nconnection: close\r\ncontent-length: 0\r\n\r\n';
+  const served = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nab';
+
+  it('may be none, or the bare 500', () => {
+    assert.equal(outcomeOf(kind, ''), 'nothing');
+    assert.equal(outcomeOf(kind, bare), '500');
+    assert.deepEqual(statusesOf(`${served}${served}${bare}`), [200, 200, 500]);
+    assert.equal(outcomeOf({ ...kind, mayGet: [200, 500] }, `${served}${bare}`), '200 and 500');
+  });
+
+  for (const [what, answer] of Object.entries({
+    'a file': served,
+    'a 500 that says more': bare.replace('connection: close', 'scms-poc-error: 5055'),
+    'a 500 with a body': `${bare}no`,
+    'no HTTP': 'hello',
+    'another status': 'HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n',
+    'no end': `no end within 1 ms: ${bare}`,
+  })) {
+    it(`is a finding when it is ${what}`, () => {
+      assert.throws(() => outcomeOf(kind, answer));
+    });
+  }
+});
+
+describe('an honest device', () => {
+  const report = {
+    load: { errors: { batch: { 'http-500': 3 } }, devices: { complete: 2 } },
+    visits: { count: 5, latencyMs: {}, errors: {} },
+    check: { findings: [] },
+  } as unknown as HonestReport;
+  const changed = (changes: object) => ({ ...report, ...changes }) as HonestReport;
+
+  it('has not failed when a batch was not made yet', () => {
+    assert.deepEqual(honestFailures(report, 2), []);
+  });
+
+  for (const [what, changes] of Object.entries({
+    'is refused its batch later': {
+      visits: { ...report.visits, errors: { batch: { 'http-500': 1 } } },
+    },
+    'is refused its registration': {
+      load: { ...report.load, errors: { provision: { 'http-500': 1 } } },
+    },
+    'is cut off': { load: { ...report.load, errors: { connect: { unreachable: 1 } } } },
+    'is not complete': { load: { ...report.load, devices: { complete: 1 } } },
+    'was given what is not in order': {
+      check: { findings: [{ device: 1, problem: 'a wrong key' }] },
+    },
+  })) {
+    it(`has failed when it ${what}`, () => {
+      assert.equal(honestFailures(changed(changes), 2).length, 1);
+    });
+  }
+});

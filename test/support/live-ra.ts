@@ -1,0 +1,174 @@
+/**
+ * `chrysalis serve` as a process of its own, with its test authorities, on free ports: what attackers and devices meet
+ * when an RA is installed. It is watched from outside, through the operators' port and its log.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { get, type IncomingMessage } from 'node:http';
+import { setPriority } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { readTestScms, type TestScms } from '@chrysalis/authorities';
+import { main as chrysalis } from '@chrysalis/cli';
+import { systemRandom } from '@chrysalis/crypto';
+import { systemClock } from '@chrysalis/scms';
+
+const BIN = join(import.meta.dirname, '../../packages/cli/src/bin.ts');
+/** Lines of the log that are kept, to say more than that something failed. */
+const KEPT_LINES = 50;
+/** pino's name for what is a fault of the RA. */
+const ERROR_LEVEL = 50;
+
+export interface LiveRaOptions {
+  /** Does not exist yet. */
+  readonly directory: string;
+  readonly weeksAhead: number;
+  /** Certificates in a week. */
+  readonly perWeek: number;
+  /** Added to the scheduling priority: above 0, others go first. */
+  readonly nice?: number;
+  /** `limits.shed-provisioning-ms`, and as much for downloads; its own when missing. 0: never, however slow the machine is. */
+  readonly shedMs?: number | undefined;
+}
+
+/** Figures by their names, with labels as they are printed: prom-client's text, read. */
+export type Figures = ReadonlyMap<string, number>;
+
+export interface LiveRa {
+  readonly directory: string;
+  readonly scms: TestScms;
+  /** PEM of the X.509 root. */
+  readonly ca: string;
+  readonly url: URL;
+  readonly port: number;
+  readonly crlPort: number;
+  readonly opsUrl: string;
+  /** What should not be: errors in its log, which are faults of its own, and an end that nobody asked for. */
+  readonly faults: readonly string[];
+  /** A command of `chrysalis` on its state directory. @throws Error when it fails */
+  command(...args: readonly string[]): Promise<string>;
+  figures(): Promise<Figures>;
+  /** Milliseconds until `/healthz` has answered. @throws Error when it does not */
+  health(): Promise<number>;
+  /** As operators stop it. Its exit status. */
+  stop(): Promise<number | null>;
+}
+
+/** Makes the state directory and starts the RA; resolves when it answers. */
+export async function startLiveRa(options: LiveRaOptions): Promise<LiveRa> {
+  const { directory, weeksAhead, perWeek, nice = 0, shedMs } = options;
+  const command = (...args: readonly string[]) => inThisProcess(['--dir', directory, ...args]);
+  await command('init', '--port', '0', '--weeks-ahead', `${weeksAhead}`);
+  await command('policy', 'set', 'min-certs-per-i-period', `${perWeek}`);
+  // Else the last requests would wait for two days until the shuffle opens by age.
+  await command('policy', 'set', 'shuffle-threshold', '1');
+  if (shedMs !== undefined) await setSheds(directory, shedMs);
+  const argv = [BIN, '--dir', directory, '--json', 'serve', '--log-level', 'warn'];
+  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
+  if (nice > 0 && child.pid !== undefined) setPriority(child.pid, nice);
+  const faults: string[] = [];
+  const gone = watch(child, faults);
+  const urls = JSON.parse(await firstLine(child, faults)) as Record<string, string>;
+  const url = new URL(urls.url ?? '');
+  const { opsUrl = '' } = urls;
+  return {
+    directory,
+    scms: await readTestScms(directory),
+    ca: await readFile(join(directory, 'authorities/x509-root/certificate.pem'), 'utf8'),
+    url,
+    port: Number(url.port),
+    crlPort: Number(new URL(urls.crlUrl ?? '').port),
+    opsUrl,
+    faults,
+    command,
+    figures: async () => parseFigures(await textAt(`${opsUrl}/metrics`)),
+    async health() {
+      const start = performance.now();
+      await textAt(`${opsUrl}/healthz`);
+      return performance.now() - start;
+    },
+    async stop() {
+      gone.isExpected = true;
+      child.kill('SIGTERM');
+      return gone.status;
+    },
+  };
+}
+
+/** On a connection of its own: one that is kept may be closed while the question is on its way. */
+async function textAt(url: string): Promise<string> {
+  const [answer] = (await once(get(url, { agent: false }), 'response')) as [IncomingMessage];
+  let text = '';
+  for await (const chunk of answer.setEncoding('utf8')) text += chunk;
+  if (answer.statusCode !== 200)
+    throw new Error(`expected 200 at ${url}, saw ${answer.statusCode}`);
+  return text;
+}
+
+async function setSheds(directory: string, ms: number): Promise<void> {
+  const file = join(directory, 'chrysalis.toml');
+  const text = await readFile(file, 'utf8');
+  const changed = text.replace(/^(shed-(?:provisioning|downloads)-ms) = \d+$/gm, `$1 = ${ms}`);
+  await writeFile(file, changed);
+}
+
+/** A figure, or 0: a counter with labels is not printed before it counts. */
+export function figure(figures: Figures, name: string): number {
+  return figures.get(name) ?? 0;
+}
+
+/** A command that takes no time, in this process. */
+async function inThisProcess(argv: readonly string[]): Promise<string> {
+  let [output, errors] = ['', ''];
+  const status = await chrysalis(argv, {
+    stdout: { write: (text) => (output += text) },
+    stderr: { write: (text) => (errors += text) },
+    stdin: (async function* () {})(),
+    env: {},
+    clock: systemClock,
+    random: systemRandom,
+    signal: new AbortController().signal,
+  });
+  if (status !== 0) throw new Error(`chrysalis ${argv.join(' ')}: ${errors}`);
+  return output;
+}
+
+function watch(child: ChildProcess, faults: string[]) {
+  const lines: string[] = [];
+  createInterface({ input: child.stderr! }).on('line', (line) => {
+    lines.push(line);
+    if (lines.length > KEPT_LINES) lines.shift();
+    const level = Number(/"level":(\d+)/.exec(line)?.[1] ?? ERROR_LEVEL);
+    if (level >= ERROR_LEVEL) faults.push(line);
+  });
+  const gone = {
+    isExpected: false,
+    status: once(child, 'close').then(([code, signal]) => {
+      if (!gone.isExpected) {
+        faults.push(`ended by itself: ${code ?? signal}\n${lines.join('\n')}`);
+      }
+      return code as number | null;
+    }),
+  };
+  return gone;
+}
+
+async function firstLine(child: ChildProcess, faults: readonly string[]): Promise<string> {
+  const ended = once(child, 'close').then(() => {
+    throw new Error(`expected the RA to start, saw it end: ${faults.join('\n')}`);
+  });
+  const [line] = await Promise.race([once(child.stdout!, 'data'), ended]);
+  ended.catch(() => {});
+  return String(line);
+}
+
+function parseFigures(text: string): Figures {
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return new Map(
+    lines.map((line) => {
+      const at = line.lastIndexOf(' ');
+      return [line.slice(0, at), Number(line.slice(at + 1))] as const;
+    }),
+  );
+}
