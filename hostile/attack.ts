@@ -12,6 +12,8 @@ export interface Attack {
   /** Attacks at a time of those that are quick, and of those that are slow on purpose. */
   readonly lanes: number;
   readonly slowLanes: number;
+  /** Ends it before there were as many. */
+  readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (done: number) => void;
 }
 
@@ -25,7 +27,7 @@ export interface AttackReport {
 }
 
 export async function attack(arena: Arena, options: Attack): Promise<AttackReport> {
-  const { kinds, requests, lanes, slowLanes, onProgress = () => {} } = options;
+  const { kinds, requests, lanes, slowLanes, signal, onProgress = () => {} } = options;
   const start = performance.now();
   const outcomes = Object.fromEntries(
     kinds.map(({ name }): [string, Record<string, number>] => [name, {}]),
@@ -50,7 +52,7 @@ export async function attack(arena: Arena, options: Attack): Promise<AttackRepor
     let next = 0;
     const total = Math.round(share * some.length);
     const lane = async () => {
-      while (next < total) await once(some[next++ % some.length]!);
+      while (next < total && signal?.aborted !== true) await once(some[next++ % some.length]!);
     };
     await Promise.all(Array.from({ length: width }, lane));
   };

@@ -21,6 +21,8 @@ const clock = systemClock;
 /** Devices that talk at a time. */
 const CONCURRENCY = 16;
 const POLL_SEC = 5;
+/** Between two visits of one lane. */
+const PAUSE_MS = 250;
 
 let isOver = false;
 process.stdin.once('end', () => {
@@ -74,7 +76,7 @@ async function visitOften(): Promise<void> {
       // What went wrong was counted where it did.
       if (!(error instanceof EeError)) throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
 }
 

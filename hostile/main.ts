@@ -6,7 +6,7 @@
  * Parameters: CHRYSALIS_HOSTILE_REQUESTS (100000), CHRYSALIS_HOSTILE_DEVICES (500), CHRYSALIS_HOSTILE_RATE (5 honest devices
  * that begin in a second), CHRYSALIS_HOSTILE_LANES (24 attacks at a time, and four times as many slow ones),
  * CHRYSALIS_HOSTILE_HOLD_MS (5000: how long a slow attack holds what it holds), CHRYSALIS_HOSTILE_SHED_MS (the RA's own; 0 on a
- * machine that others use, on which an RA is late without being attacked).
+ * machine that others use, on which an RA is late without being attacked). Ctrl-C ends the attack and reports of what there was.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -25,6 +25,9 @@ if (process.argv.includes('--list')) {
 async function main(): Promise<number> {
   const directory = await mkdtemp(join(tmpdir(), 'chrysalis-hostile-'));
   const lanes = number('LANES', 24);
+  const enough = new AbortController();
+  process.once('SIGINT', () => enough.abort());
+  process.once('SIGTERM', () => enough.abort());
   try {
     const report = await runHostile({
       directory,
@@ -35,6 +38,7 @@ async function main(): Promise<number> {
       slowLanes: 4 * lanes,
       holdMs: number('HOLD_MS', 5000),
       crowd: 24,
+      signal: enough.signal,
       ...(process.env.CHRYSALIS_HOSTILE_SHED_MS !== undefined && { shedMs: number('SHED_MS', 0) }),
       say: (text) => console.log(text),
     });

@@ -30,6 +30,8 @@ export interface HostileOptions {
   readonly crowd: number;
   /** See `LiveRaOptions`. */
   readonly shedMs?: number | undefined;
+  /** Ends the attack, not the report. */
+  readonly signal?: AbortSignal;
   readonly say?: (text: string) => void;
 }
 
@@ -58,7 +60,8 @@ export interface Standing {
 }
 
 export async function runHostile(options: HostileOptions): Promise<HostileReport> {
-  const { directory, requests, lanes, slowLanes, holdMs, crowd, devices, say = () => {} } = options;
+  const { directory, requests, lanes, slowLanes, holdMs, crowd, devices } = options;
+  const { signal, say = () => {} } = options;
   const ra = await startLiveRa({
     directory: join(directory, 'state'),
     weeksAhead: WEEKS,
@@ -74,7 +77,8 @@ export async function runHostile(options: HostileOptions): Promise<HostileReport
   const onProgress = (done: number) => {
     if (done % 1000 === 0) say(`${done} attacks`);
   };
-  const attacked = await attack(arena, { kinds: KINDS, requests, lanes, slowLanes, onProgress });
+  const width = { lanes, slowLanes };
+  const attacked = await attack(arena, { kinds: KINDS, requests, ...width, signal, onProgress });
   say(`the attack is over after ${Math.round(attacked.seconds)} s`);
   const report = await honest.end();
   const after = await rested(ra.figures);
@@ -99,7 +103,9 @@ function startHonest({ directory, devices, ratePerSec }: HostileOptions, state: 
   const argv = [join(import.meta.dirname, 'honest.ts'), state, join(directory, 'fleet'), url.href];
   const child = spawn(process.execPath, [...argv, ...numbers], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    detached: true,
   });
+  process.once('exit', () => child.kill('SIGKILL'));
   const loading = Promise.withResolvers<void>();
   const over = Promise.withResolvers<HonestReport>();
   createInterface({ input: child.stdout }).on('line', (line) => {

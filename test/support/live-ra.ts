@@ -65,7 +65,12 @@ export async function startLiveRa(options: LiveRaOptions): Promise<LiveRa> {
   await command('policy', 'set', 'shuffle-threshold', '1');
   if (shedMs !== undefined) await setSheds(directory, shedMs);
   const argv = [BIN, '--dir', directory, '--json', 'serve', '--log-level', 'warn'];
-  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
+  // Detached: a Ctrl-C is for whoever started it, which stops it in good order.
+  const child = spawn(process.execPath, argv, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  process.once('exit', () => child.kill('SIGKILL'));
   if (nice > 0 && child.pid !== undefined) setPriority(child.pid, nice);
   const faults: string[] = [];
   const gone = watch(child, faults);
