@@ -1,19 +1,23 @@
 /** A live RA under octets that no client sends: TLS records, HTTP heads, headers and bodies, on raw sockets. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { connect as connectTcp, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { systemRandom } from '@chrysalis/crypto';
 import { timeOf } from '@chrysalis/scms';
 import { createDevice, downloadReq, pseudonymRequest, securedBy } from '../test/support/device.ts';
 import { generator } from '../test/support/mutate.ts';
 import { startRaFixture } from '../test/support/ra-fixture.ts';
+import { INTEROP_DIR, readRecordedRequest, SKIP_INTEROP } from '../test/support/recorded-scms.ts';
 import { type Finding, mutant } from './fuzzer.ts';
 
 /** Connections at a time. */
 const AT_ONCE = 8;
 /** A peer that says nothing more: the RA closes it later, and we do not wait. */
 const PATIENCE_MS = 1000;
+const REQUEST_FILE = '.request.json';
 const PROVISION = '/provision-pseudonym-certificate-batch';
 
 /**
@@ -33,7 +37,8 @@ export async function fuzzServer({
   const ra = fixture.scms.ra.certificate;
   const device = createDevice(fixture.scms, random, now());
   const body = securedBy(device, pseudonymRequest(device, now()), ra, random);
-  const http = corpusOf(body, downloadReq(device, 'AB09281C9867DE53.info', now(), ra, random));
+  const own = corpusOf(body, downloadReq(device, 'AB09281C9867DE53.info', now(), ra, random));
+  const http = [...own, ...recordedRequests()];
   const hello = await clientHello();
   const draw = generator(seed);
   let inputs = 0;
@@ -105,6 +110,22 @@ function corpusOf(body: Uint8Array, headers: Readonly<Record<string, string>>): 
     get('/download/local-certificate-chain', 'Connection: keep-alive\r\n'),
     get('http://localhost/download/info', lines.join('')),
   ];
+}
+
+/** Those of the recorded device, as it sent them, where they are. */
+export function recordedRequests(): Uint8Array[] {
+  if (SKIP_INTEROP !== false) return [];
+  return readdirSync(join(INTEROP_DIR, 'http'))
+    .filter((file) => file.endsWith(REQUEST_FILE))
+    .toSorted()
+    .map((file) => {
+      const { method, path, headers, body } = readRecordedRequest(
+        file.slice(0, -REQUEST_FILE.length),
+      );
+      const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+      const head = `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`;
+      return new Uint8Array(Buffer.concat([Buffer.from(head), body ?? new Uint8Array(0)]));
+    });
 }
 
 /** The first flight of a TLS client, as it stands on the wire. */

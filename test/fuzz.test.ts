@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { fuzz } from '../fuzz/fuzzer.ts';
-import { fuzzServer } from '../fuzz/live-server.ts';
+import { fuzzServer, recordedRequests } from '../fuzz/live-server.ts';
 import { targets } from '../fuzz/targets.ts';
+import { readRecorded, SKIP_INTEROP } from './support/recorded-scms.ts';
 
 const SEED = 'chrysalis';
 /** `test/mutation.test.ts` gives every codec 10,000. */
@@ -31,6 +32,23 @@ describe('the fuzzer', { timeout: 300_000 }, () => {
       finding === undefined,
       `${finding?.target}: ${finding && hex(finding.octets)}: ${finding?.error}`,
     );
+  });
+
+  it('begins with what the recorded device sent and got', { skip: SKIP_INTEROP }, () => {
+    const exchange = 'http/01-POST-provision-pseudonym-certificate-batch';
+    const sent = Buffer.from(readRecorded(`${exchange}.request.bin`));
+    const got = Buffer.from(readRecorded(`${exchange}.response.bin`));
+    for (const name of ['openSecured', 'openSignedMessage', 'Ieee1609Dot2Data of anything']) {
+      const { corpus = [] } = targets().find((target) => target.name === name) ?? {};
+      for (const octets of [sent, got])
+        assert(
+          corpus.some((one) => octets.equals(one)),
+          name,
+        );
+    }
+    const requests = recordedRequests().map((one) => Buffer.from(one));
+    assert(requests.some((one) => one.subarray(-sent.length).equals(sent)));
+    assert(requests.some((one) => /\r\nDownload-Req: /i.test(one.toString('latin1'))));
   });
 
   it('finds a fault, and the seed finds it again', () => {

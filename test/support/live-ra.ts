@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { get, type IncomingMessage } from 'node:http';
 import { setPriority } from 'node:os';
@@ -21,7 +22,7 @@ const KEPT_LINES = 50;
 const ERROR_LEVEL = 50;
 
 export interface LiveRaOptions {
-  /** Does not exist yet. */
+  /** Made when it is not there; else an RA was served from it before, and the next lines are as they were. */
   readonly directory: string;
   readonly weeksAhead: number;
   /** Certificates in a week. */
@@ -53,17 +54,15 @@ export interface LiveRa {
   health(): Promise<number>;
   /** As operators stop it. Its exit status. */
   stop(): Promise<number | null>;
+  /** As nobody should. */
+  kill(): Promise<void>;
 }
 
 /** Makes the state directory and starts the RA; resolves when it answers. */
 export async function startLiveRa(options: LiveRaOptions): Promise<LiveRa> {
-  const { directory, weeksAhead, perWeek, nice = 0, shedMs } = options;
+  const { directory, nice = 0 } = options;
   const command = (...args: readonly string[]) => inThisProcess(['--dir', directory, ...args]);
-  await command('init', '--port', '0', '--weeks-ahead', `${weeksAhead}`);
-  await command('policy', 'set', 'min-certs-per-i-period', `${perWeek}`);
-  // Else the last requests would wait for two days until the shuffle opens by age.
-  await command('policy', 'set', 'shuffle-threshold', '1');
-  if (shedMs !== undefined) await setSheds(directory, shedMs);
+  if (!existsSync(directory)) await make(options, command);
   const argv = [BIN, '--dir', directory, '--json', 'serve', '--log-level', 'warn'];
   // Detached: a Ctrl-C is for whoever started it, which stops it in good order.
   const child = spawn(process.execPath, argv, {
@@ -98,6 +97,11 @@ export async function startLiveRa(options: LiveRaOptions): Promise<LiveRa> {
       child.kill('SIGTERM');
       return gone.status;
     },
+    async kill() {
+      gone.isExpected = true;
+      child.kill('SIGKILL');
+      await gone.status;
+    },
   };
 }
 
@@ -109,6 +113,17 @@ async function textAt(url: string): Promise<string> {
   if (answer.statusCode !== 200)
     throw new Error(`expected 200 at ${url}, saw ${answer.statusCode}`);
   return text;
+}
+
+async function make(
+  { directory, weeksAhead, perWeek, shedMs }: LiveRaOptions,
+  command: LiveRa['command'],
+): Promise<void> {
+  await command('init', '--port', '0', '--weeks-ahead', `${weeksAhead}`);
+  await command('policy', 'set', 'min-certs-per-i-period', `${perWeek}`);
+  // Else the last requests would wait for two days until the shuffle opens by age.
+  await command('policy', 'set', 'shuffle-threshold', '1');
+  if (shedMs !== undefined) await setSheds(directory, shedMs);
 }
 
 async function setSheds(directory: string, ms: number): Promise<void> {
