@@ -104,6 +104,8 @@ export interface AuthorityServer {
   /** `https://<address>:<port>` */
   readonly url: string;
   readonly port: number;
+  /** Shows another certificate from the next handshake on. @throws what OpenSSL says of a pair that is none */
+  replaceTls(pair: Pick<AuthorityServerOptions['tls'], 'certificatePem' | 'privateKeyPem'>): void;
   /** Answers what has arrived, and listens no more. */
   close(): Promise<void>;
 }
@@ -131,6 +133,10 @@ export async function startAuthorityServer(
   return {
     url: `https://${host}:${listening}`,
     port: listening,
+    replaceTls(pair) {
+      const { clientNames, tls } = options;
+      server.setSecureContext(contextOptions({ ...tls, ...pair }, clientNames));
+    },
     async close() {
       state.isClosing = true;
       const closed = once(server, 'close');
@@ -152,17 +158,10 @@ function createTlsServer(
 ): Server {
   const server = createServer(
     {
-      cert: tls.certificatePem,
-      key: tls.privateKeyPem,
-      ca: tls.clientCaPem,
+      ...contextOptions(tls, clientNames),
       requestCert: true,
       rejectUnauthorized: true,
-      minVersion: 'TLSv1.2',
-      ciphers: SUITES.join(':'),
-      ecdhCurve: 'P-256:X25519:P-384',
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-      // A session is worth what its first handshake checked: it counts for this root and these names alone.
-      sessionIdContext: sessionContext(tls.clientCaPem, clientNames),
       maxHeaderSize: MAX_HEAD,
       headersTimeout: HEAD_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
@@ -189,6 +188,19 @@ function createTlsServer(
   server.on('clientError', (_error, socket) => socket.destroy());
   server.on('checkExpectation', (request: IncomingMessage) => request.destroy());
   return server;
+}
+
+function contextOptions(tls: AuthorityServerOptions['tls'], clientNames: readonly string[]) {
+  return {
+    cert: tls.certificatePem,
+    key: tls.privateKeyPem,
+    ca: tls.clientCaPem,
+    minVersion: 'TLSv1.2' as const,
+    ciphers: SUITES.join(':'),
+    ecdhCurve: 'P-256:X25519:P-384',
+    // A session is worth what its first handshake checked: it counts for this root and these names alone.
+    sessionIdContext: sessionContext(tls.clientCaPem, clientNames),
+  };
 }
 
 /** Wildcards and common names do not count: the name is one that was written down. */

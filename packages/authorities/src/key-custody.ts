@@ -50,7 +50,7 @@ export class KeyCustody {
     this.#askPassphrase = passphrase;
     this.#scheme = scheme;
     this.#random = random;
-    for (const master of masters) this.#masters.set(idOf(master.kdf), Promise.resolve(master));
+    this.learn(masters);
   }
 
   /** Whether keys that are written are encrypted. */
@@ -101,6 +101,11 @@ export class KeyCustody {
   /** What has been derived so far: for a thread that is to open the same keys. */
   async masters(): Promise<MasterKey[]> {
     return Promise.all(this.#masters.values());
+  }
+
+  /** Takes what somebody else has derived, as when keys were encrypted anew while a thread runs. */
+  learn(masters: readonly MasterKey[]): void {
+    for (const master of masters) this.#masters.set(idOf(master.kdf), Promise.resolve(master));
   }
 
   #masterFor({ purpose, kdf }: SealedKey, path: string): Promise<Secret> {

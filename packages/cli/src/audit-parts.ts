@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { readCertificateFile, readFormerCertificates } from '@chrysalis/authorities';
 import type { PublicKey } from '@chrysalis/crypto';
 import type { TrustStore } from '@chrysalis/ieee1609dot2';
-import { AuditWriter, type Log, type RaIdentity } from '@chrysalis/ra';
+import { AuditWriter, type LineSigner, type Log, type RaIdentity } from '@chrysalis/ra';
 import type { Clock } from '@chrysalis/scms';
 import type { ChrysalisConfig } from './config.ts';
 import type { CliContext } from './context.ts';
@@ -43,11 +43,23 @@ export async function openAudit(
     clock,
     log,
     ...(identity && {
-      sign: { id: hex(identity.certificate.id), signer: identity.signer },
+      sign: signerOf(identity),
     }),
   });
   resources.defer(() => opened.close());
   return opened;
+}
+
+/** Whatever certificate the RA has when it signs. */
+function signerOf(identity: RaIdentity): LineSigner {
+  return {
+    get id() {
+      return hex(identity.certificate.id);
+    },
+    get signer() {
+      return identity.signer;
+    },
+  };
 }
 
 /** What an operator changes at the command line is a series of its own, beside those of an RA that serves. @throws StoreError */

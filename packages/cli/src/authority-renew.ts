@@ -91,8 +91,8 @@ export function addAuthorityRenewCommand(authority: Command, context: CliContext
       'after',
       `
 The certificate before is kept in authorities/<name>/former, or ra/former. Its keys are not, but for the encryption keys of RA
-and MA, to which devices may still seal. Nothing else changes: what the LAs share with the PCA stays, since values under it wait in the RA. A running RA goes on
-with what it has until it is started again. A renewal that was cut off is ended by the next.
+and MA, to which devices may still seal. Nothing else changes: what the LAs share with the PCA stays, since values under it wait in the RA. A running RA
+takes its own within ten seconds, and at once on SIGHUP; with others it goes on with what it has until it is started again. A renewal that was cut off is ended by the next.
 
 Examples:
   chrysalis authority renew pca
@@ -265,7 +265,11 @@ function report(
           : 'a renewal that was cut off has come to its end'
       }`;
   context.stdout.write(`${text}\n`);
-  context.stderr.write('chrysalis: next: start chrysalis serve again: it goes on with both\n');
+  const next =
+    name === 'ra'
+      ? 'nothing; chrysalis serve takes it within ten seconds, and says so in its log'
+      : 'start chrysalis serve again: it goes on with both';
+  context.stderr.write(`chrysalis: next: ${next}\n`);
 }
 
 function years(text: string): number {

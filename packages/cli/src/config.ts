@@ -60,6 +60,8 @@ const Schema = z.strictObject({
     certificate: path,
     'signing-key': privateKey,
     'encryption-key': privateKey,
+    // From the chain file a device knows of another certificate before it seals anything. 0: former keys open nothing.
+    'former-key-days': z.int().min(0).max(3650).default(30),
     // SCMS-1203; 5 seconds by the wiki's page on .info files. More than an hour protects from nothing.
     'client-signature-ttl-sec': z.int().min(1).max(3600).default(5),
     // The same for provisioning requests, when it is to differ (Q14).

@@ -21,6 +21,8 @@ export interface CliContext {
   readonly random: Random;
   /** Whether clock and randomness are the system's, so that a command may start threads that have the same. */
   readonly hasThreads?: boolean;
+  /** Calls when whoever runs the RA wants certificates and keys to be read again. */
+  readonly onRenewal?: (listener: () => void) => void;
   /** Aborted on Ctrl-C: long commands stop cleanly. */
   readonly signal: AbortSignal;
 }

@@ -85,7 +85,7 @@ async function lookAtRaDatabase({
 /**
  * What a GPF says of i-periods now, once it is verified; CAMP's week without a PG.
  *
- * @param now asked once the file is here: one that is made meanwhile holds from then on
+ * @param clock asked once the file is here: one that is made meanwhile holds from then on
  * @throws ScmsDataError, Ieee1609Dot2Error
  */
 export async function iPeriodOfPolicy(

@@ -44,12 +44,20 @@ export interface InProcessOptions {
 /** Everything in authorities/ that a device or an RA may have to verify, as CAMP's proof of concept has it in the GCCF. */
 const IN_CHAIN_FILE = ['root', 'ica', 'pca', 'eca', 'pg', 'crlg', 'la1', 'la2'] as const;
 
+/** A PG that can be told that certificates for its chain file have changed. */
+export interface InProcessPolicyGenerator extends PolicyGenerator {
+  /** Resolves when they were read again: the chain file has another version when one of them differs. */
+  readCertificates(): Promise<void>;
+}
+
 /** The PG. It reads its policy whenever it is asked, so that `policy set` counts without a restart. */
-export async function openPolicyGenerator(options: InProcessOptions): Promise<PolicyGenerator> {
+export async function openPolicyGenerator(
+  options: InProcessOptions,
+): Promise<InProcessPolicyGenerator> {
   const { directory, trust, clock, log, keys } = options;
   const pg = await readAuthority(authorityDirectory(directory, 'pg'), 'signing only', keys);
-  const chain = await chainParts(directory, timeOf(clock));
-  const gccfVersion = await chainVersion(directory, chain);
+  let chain = await chainParts(directory, timeOf(clock));
+  let gccfVersion = await chainVersion(directory, chain);
   let made: { readonly version: number; readonly port: PolicyGenerator } | undefined;
   const current = async (): Promise<PolicyGenerator> => {
     const { version, policy } = await readPolicyState(directory);
@@ -62,6 +70,12 @@ export async function openPolicyGenerator(options: InProcessOptions): Promise<Po
     return made.port;
   };
   return {
+    async readCertificates() {
+      const next = await chainParts(directory, timeOf(clock));
+      gccfVersion = await chainVersion(directory, next);
+      chain = next;
+      made = undefined;
+    },
     globalPolicyFile: async () => (await current()).globalPolicyFile(),
     globalCertificateChainFile: async () => (await current()).globalCertificateChainFile(),
     signPolicy: async (request) => (await current()).signPolicy(request),

@@ -67,6 +67,7 @@ export async function serveMaPort(
     },
   });
   resources.defer(() => server.close());
+  settings.tls.follow?.((next) => () => server.replaceTls(next));
   log.info({ url: server.url }, 'the port of the MA is open');
   return server.url;
 }

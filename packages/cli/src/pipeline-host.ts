@@ -9,11 +9,11 @@ export interface PipelineThreadData {
   readonly logLevel: LogLevel;
 }
 
-/** What the thread is told; first of all, what opens encrypted keys: for each, scrypt parameters and 32 octets. */
-export type PipelineThreadMessage =
-  | 'wake'
-  | 'stop'
-  | { readonly masters: readonly (Pick<MasterKey, 'kdf'> & { readonly key: Uint8Array })[] };
+/** What opens encrypted keys: for each, scrypt parameters and 32 octets. */
+export type MasterOctets = Pick<MasterKey, 'kdf'> & { readonly key: Uint8Array };
+
+/** What the thread is told; keys first of all, and again when the RA has another certificate. */
+export type PipelineThreadMessage = 'wake' | 'stop' | { readonly masters: readonly MasterOctets[] };
 
 /** The first pause before a thread that died is started again, and the longest. */
 const RESTART_FIRST_MS = 1000;
@@ -50,7 +50,7 @@ export class PipelineThread implements PipelineHost {
 
   /** @throws the error of a thread that cannot begin: wrong files, wrong keys */
   async start(): Promise<void> {
-    const masters = (await this.#masters()).map(({ kdf, key }) => ({ kdf, key: key.reveal() }));
+    const masters = await this.#masterOctets();
     const worker = new Worker(new URL('./pipeline-thread.ts', import.meta.url), {
       workerData: this.#data,
       name: 'pipeline',
@@ -77,6 +77,13 @@ export class PipelineThread implements PipelineHost {
     this.#tell('wake');
   }
 
+  renewed(): void {
+    this.#masterOctets().then(
+      (masters) => this.#tell({ masters }),
+      (error: unknown) => this.#log.error({ err: error }, 'the pipeline has no new keys'),
+    );
+  }
+
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restart);
@@ -85,6 +92,10 @@ export class PipelineThread implements PipelineHost {
     const ended = new Promise((resolve) => worker.once('exit', resolve));
     this.#tell('stop');
     await ended;
+  }
+
+  async #masterOctets(): Promise<MasterOctets[]> {
+    return (await this.#masters()).map(({ kdf, key }) => ({ kdf, key: key.reveal() }));
   }
 
   #tell(message: PipelineThreadMessage): void {

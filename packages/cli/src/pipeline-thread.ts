@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
+import type { MasterKey } from '@chrysalis/authorities';
 import { Secret } from '@chrysalis/crypto';
 import { FollowedPolicy, Pipeline } from '@chrysalis/ra';
 import { openAudit } from './audit-parts.ts';
@@ -26,8 +27,7 @@ const resources = new AsyncDisposableStack();
 setPriority(0, NICENESS);
 const [first] = (await once(port, 'message')) as [PipelineThreadMessage];
 if (typeof first !== 'object') throw new TypeError('expected the keys first');
-const masters = first.masters.map(({ kdf, key }) => ({ kdf, key: new Secret(key) }));
-const keys = custodyOfMasters(directory, masters);
+const keys = custodyOfMasters(directory, mastersOf(first));
 const config = await loadConfig(directory);
 const surroundings = { ...systemClockAndRandom(), log, keys, env: process.env };
 const parts = await openRaParts(config, directory, surroundings, resources);
@@ -39,7 +39,8 @@ const timer = setInterval(() => void wake(), LOOK_MS);
 
 port.on('message', (message: PipelineThreadMessage) => {
   if (message === 'stop') void stop();
-  else void wake();
+  else if (message === 'wake') void wake();
+  else void renew(message);
 });
 await pipeline.start();
 port.postMessage('started');
@@ -51,6 +52,20 @@ async function wake(): Promise<void> {
     log.error({ err: error }, 'no look at the policy');
   }
   pipeline.wake();
+}
+
+/** As the one that answers devices has done. */
+async function renew(message: Exclude<PipelineThreadMessage, string>): Promise<void> {
+  try {
+    keys.learn(mastersOf(message));
+    await parts.renewIdentity(await loadConfig(directory));
+  } catch (error) {
+    log.error({ err: error }, 'the pipeline goes on with the former certificate of the RA');
+  }
+}
+
+function mastersOf({ masters }: Exclude<PipelineThreadMessage, string>): MasterKey[] {
+  return masters.map(({ kdf, key }) => ({ kdf, key: new Secret(key) }));
 }
 
 async function stop(): Promise<void> {

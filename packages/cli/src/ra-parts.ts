@@ -9,11 +9,12 @@ import {
 import type { Random } from '@chrysalis/crypto';
 import {
   asCertificate,
+  checkValidAt,
   decrypterOf,
   type HashedCertificate,
-  type TrustStore,
 } from '@chrysalis/ieee1609dot2';
 import {
+  IdentityInForce,
   type Log,
   type PipelineOptions,
   type PolicyOverrides,
@@ -21,21 +22,30 @@ import {
   RA_MIGRATIONS,
   type RaIdentity,
   type RaSchema,
+  withFormerEnds,
 } from '@chrysalis/ra';
-import type { Clock } from '@chrysalis/scms';
-import { openDatabase, openDirectoryObjectStore } from '@chrysalis/store';
+import { type Clock, timeOf } from '@chrysalis/scms';
+import { type Database, openDatabase, openDirectoryObjectStore } from '@chrysalis/store';
 import type { ChrysalisConfig } from './config.ts';
 import type { CliContext } from './context.ts';
 import { iPeriodOfPolicy, openIPeriod } from './i-period.ts';
-import { openPolicyGenerator } from './in-process.ts';
+import { type InProcessPolicyGenerator, openPolicyGenerator } from './in-process.ts';
 import { openPeers } from './peers.ts';
 import { RaKeys } from './token-keys.ts';
 import { loadTrust, trustConfigured } from './trust.ts';
 
 const SECONDS_PER_HOUR = 3600;
+const SECONDS_PER_DAY = 86_400;
 const SECONDS_PER_WEEK = 604_800;
 
 export interface RaParts extends Omit<PipelineOptions, 'policy'> {
+  readonly identity: IdentityInForce;
+  /**
+   * Takes the certificate and the keys that lie there now, and has the PG look as well.
+   *
+   * @throws CliError, AuthorityError, Ieee1609Dot2Error when they will not do: the RA keeps those that it has
+   */
+  readonly renewIdentity: (config: ChrysalisConfig) => Promise<void>;
   /** What the configuration decides; the policy in force has the rest. */
   readonly ownPolicy: PolicyOverrides;
   readonly pg: PolicySource | undefined;
@@ -59,12 +69,12 @@ export async function openRaParts(
   resources: AsyncDisposableStack,
 ): Promise<RaParts> {
   const trust = await loadTrust(config.trust);
-  const identity = await loadIdentity(config, trust, log, {
-    raKeys: new RaKeys({ directory, keys, env, random }, resources),
-    keys,
-  });
+  const raKeys = new RaKeys({ directory, keys, env, random }, resources);
+  const loaded = await loadIdentity(config, { raKeys, keys });
+  trustConfigured(trust, loaded.certificate, log);
   const database = await openDatabase<RaSchema>(config.store.url, RA_MIGRATIONS);
   resources.defer(() => database.close());
+  const identity = new IdentityInForce(await withEnds(loaded, config, database, clock));
   const surroundings = { directory, trust, clock, log, keys };
   const pg = config.pg && (await openPolicySource(config, surroundings));
   const iPeriod = await openIPeriod(config, database, () =>
@@ -75,8 +85,15 @@ export async function openRaParts(
     resources,
   );
   const { pauseAfterWeeks } = config.certificates;
+  const renewIdentity = async (renewed: ChrysalisConfig) => {
+    const next = await loadIdentity(renewed, { raKeys, keys });
+    checkValidAt(trustConfigured(trust, next.certificate, log), timeOf(clock));
+    identity.replace(await withEnds(next, renewed, database, clock));
+    await pg?.port.readCertificates();
+  };
   return {
     identity,
+    renewIdentity,
     trust,
     ...peers,
     database,
@@ -110,27 +127,34 @@ export function ownPolicyOf({ certificates, shuffle }: ChrysalisConfig): PolicyO
 async function openPolicySource(
   { trust }: ChrysalisConfig,
   surroundings: Parameters<typeof openPolicyGenerator>[0],
-): Promise<PolicySource> {
+): Promise<PolicySource & { readonly port: InProcessPolicyGenerator }> {
   const roots = trust.roots.map(async (file) => asCertificate(await readCertificateFile(file)));
   return { port: await openPolicyGenerator(surroundings), roots: await Promise.all(roots) };
 }
 
 /** The RA's own certificate and keys: they have to belong together. */
 async function loadIdentity(
-  config: ChrysalisConfig,
-  trust: TrustStore,
-  log: Log,
+  { ra }: ChrysalisConfig,
   { raKeys, keys }: { readonly raKeys: RaKeys; readonly keys: KeyCustody },
 ): Promise<RaIdentity> {
-  const { ra } = config;
   const certificate: HashedCertificate = await readCertificateFile(ra.certificate);
   const signer = await raKeys.signer(certificate, ra.signingKey);
   const agreement = await raKeys.agreement(certificate, ra.encryptionKey);
-  trustConfigured(trust, certificate, log);
   const recipients = await readFormerRecipients(dirname(ra.certificate), keys);
   const former = recipients.map(({ certificate: before, encryptionKey: key }) => ({
     certificate: before,
     decrypter: decrypterOf(key),
   }));
   return { certificate, hostname: ra.host, signer, decrypter: decrypterOf(agreement), former };
+}
+
+/** Former keys count until their time is over. */
+function withEnds(
+  identity: RaIdentity,
+  { ra }: ChrysalisConfig,
+  database: Database<RaSchema>,
+  clock: Clock,
+): Promise<RaIdentity> {
+  const keptSec = ra.formerKeyDays * SECONDS_PER_DAY;
+  return withFormerEnds(identity, database, { now: timeOf(clock), keptSec });
 }

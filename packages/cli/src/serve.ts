@@ -5,8 +5,11 @@ import { asCertificate, checkValidAt, Ieee1609Dot2Error } from '@chrysalis/ieee1
 import {
   type Log,
   type RaSettings,
+  type RegistrationAuthority,
   startCrlStore,
   startRegistrationAuthority,
+  TlsInForce,
+  type TlsPair,
 } from '@chrysalis/ra';
 import { timeOf } from '@chrysalis/scms';
 import { type Command, Option } from 'commander';
@@ -20,7 +23,8 @@ import { openOcspSource } from './ocsp-source.ts';
 import { openCustody, warnOfPlainKeys } from './open-custody.ts';
 import { PipelineThread } from './pipeline-host.ts';
 import { placesOf } from './private-files.ts';
-import { openRaParts } from './ra-parts.ts';
+import { openRaParts, type RaParts } from './ra-parts.ts';
+import { filesOfIdentity, filesOfTls, RenewedFiles } from './renewed-files.ts';
 import { CLOCK_OFFSET } from './system-context.ts';
 import { versionOfPackage } from './version.ts';
 
@@ -46,7 +50,9 @@ export function addServeCommand(program: Command, context: CliContext): void {
     .addHelpText(
       'after',
       `
-Prints its URLs when it answers. Logs are lines of JSON, or short lines at a terminal.
+Prints its URLs when it answers. Logs are lines of JSON, or short lines at a terminal. Certificates and keys that are
+replaced in their files (tls renew, authority renew ra) are taken within ten seconds, and at once on SIGHUP; connections
+stay open. What will not do is refused in the log, and the former ones stay.
 
 Examples:
   chrysalis serve
@@ -66,7 +72,7 @@ async function serve(context: CliContext, options: ServeOptions): Promise<void> 
   const places = placesOf(config, options.dir);
   const keys = await openCustody(places, context);
   await warnOfPlainKeys(keys, places, log);
-  const settings = await assemble(config, options, context, keys, log, resources);
+  const { settings, tls, parts } = await assemble(config, options, context, keys, log, resources);
   const ra = await startRegistrationAuthority(settings);
   resources.defer(() => ra.close());
   const { signal } = context;
@@ -89,6 +95,7 @@ async function serve(context: CliContext, options: ServeOptions): Promise<void> 
     operations: opsUrl,
   });
   const text = lines.map(([name, at]) => (at === undefined ? '' : `${name}: ${at}\n`)).join('');
+  await followFiles({ config, options, context, keys, log, resources }, { tls, parts, ra });
   context.stdout.write(options.json ? `${JSON.stringify(urls)}\n` : text);
   await aborted(context.signal);
   log.info({}, 'stopping');
@@ -119,7 +126,11 @@ async function assemble(
   keys: KeyCustody,
   log: Log,
   resources: AsyncDisposableStack,
-): Promise<RaSettings> {
+): Promise<{
+  readonly settings: RaSettings;
+  readonly tls: TlsInForce;
+  readonly parts: RaParts;
+}> {
   const { clock, random } = context;
   const parts = await openRaParts(
     config,
@@ -127,7 +138,7 @@ async function assemble(
     { clock, random, log, keys, env: context.env },
     resources,
   );
-  const { ownPolicy, pg, ...common } = parts;
+  const { ownPolicy, pg, renewIdentity: _, ...common } = parts;
   const { trust } = parts;
   const ecas = await Promise.all(
     config.trust.ecas.map(async (file) =>
@@ -140,7 +151,8 @@ async function assemble(
   const surroundings = { directory, trust, clock, log, keys };
   const audit = await openAudit(config, 'server', parts, resources);
   const publicUrl = publicUrlOf(config);
-  return {
+  const tls = new TlsInForce(await readTlsPair(config, keys));
+  const settings: RaSettings = {
     ...common,
     ...(audit && { audit }),
     about: { version: versionOfPackage(), config: configDigest(config) },
@@ -154,10 +166,7 @@ async function assemble(
     secondRequest: config.certificates.secondRequest,
     listen: { address: config.ra.listen, port: config.ra.port },
     ...(publicUrl !== undefined && { publicUrl }),
-    tls: {
-      certificatePem: await readFile(config.ra.tlsCert, 'utf8'),
-      privateKeyPem: await readPrivatePemFile(config.ra.tlsKey, keys),
-    },
+    tls,
     ...(config.ocsp && { ocsp: await openOcspSource(config, config.ocsp, directory, clock, keys) }),
     ecas,
     ...(config.ma && {
@@ -190,6 +199,7 @@ async function assemble(
     ...(config.ops && { ops: { port: config.ra.port === 0 ? 0 : config.ops.port } }),
     dialects: config.ra.dialect === 'auto' ? ['1.2.2', '1.2.4'] : [config.ra.dialect],
   };
+  return { settings, tls, parts };
 
   function warnUnlessValid(certificate: Parameters<typeof checkValidAt>[0], name: string): void {
     try {
@@ -202,6 +212,51 @@ async function assemble(
       );
     }
   }
+}
+
+async function readTlsPair({ ra }: ChrysalisConfig, keys: KeyCustody): Promise<TlsPair> {
+  return {
+    certificatePem: await readFile(ra.tlsCert, 'utf8'),
+    privateKeyPem: await readPrivatePemFile(ra.tlsKey, keys),
+  };
+}
+
+interface Serving {
+  readonly config: ChrysalisConfig;
+  readonly options: ServeOptions;
+  readonly context: CliContext;
+  readonly keys: KeyCustody;
+  readonly log: Log;
+  readonly resources: AsyncDisposableStack;
+}
+
+/** Takes certificates and keys that are replaced while the RA runs. */
+async function followFiles(
+  { config, options: { dir }, context, keys, log, resources }: Serving,
+  { tls, parts, ra }: { tls: TlsInForce; parts: RaParts; ra: RegistrationAuthority },
+): Promise<void> {
+  const renewed = new RenewedFiles(dir, log);
+  resources.defer(() => renewed.stop());
+  const takeTls = async (now: ChrysalisConfig) => {
+    const pair = await readTlsPair(now, keys);
+    const ocsp = config.ocsp && now.ocsp;
+    const source = ocsp && (await openOcspSource(now, ocsp, dir, context.clock, keys));
+    await tls.replace({ ...pair, ...(source && { ocsp: source }) });
+  };
+  const takeIdentity = async (now: ChrysalisConfig) => {
+    await parts.renewIdentity(now);
+    await ra.renewed();
+  };
+  await renewed.start(
+    [
+      { name: 'ra.tls-cert', files: filesOfTls, take: takeTls },
+      { name: 'ra.certificate', files: filesOfIdentity, take: takeIdentity },
+    ],
+    config,
+  );
+  const { signal, clockSteps, onRenewal } = context;
+  clockSteps?.addEventListener('step', () => void renewed.look(), { signal });
+  onRenewal?.(() => void renewed.takeAll());
 }
 
 /** Resolves when the command is to end. */

@@ -27,6 +27,7 @@ export function systemContext(): CliContext {
     if (error.code === 'EPIPE') process.exit(0);
     throw error;
   });
+  const isAtTerminal = isatty(0);
   return {
     stdout: process.stdout,
     stderr: process.stderr,
@@ -39,6 +40,13 @@ export function systemContext(): CliContext {
     env: process.env,
     ...systemClockAndRandom(),
     hasThreads: true,
+    // Other commands end when their terminal does.
+    onRenewal: (listener) => {
+      process.on('SIGHUP', () => {
+        if (isAtTerminal && !isatty(0)) abort.abort();
+        else listener();
+      });
+    },
     signal: abort.signal,
   };
 }

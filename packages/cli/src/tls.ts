@@ -42,8 +42,8 @@ export function addTlsCommands(program: Command, context: CliContext): void {
     .addHelpText(
       'after',
       `
-They lie in new files, which ra.tls-cert and ra.tls-key then name. An RA that runs goes on with what it has until it is started
-again. The certificate before stays, for tls revoke, which the key before does not. Devices notice nothing.
+They lie in new files, which ra.tls-cert and ra.tls-key then name. An RA that runs takes them within ten seconds, and at once on
+SIGHUP; connections stay open. The certificate before stays, for tls revoke, which the key before does not. Devices notice nothing.
 
 Examples:
   chrysalis tls renew
@@ -89,7 +89,7 @@ async function renew(context: CliContext, options: TlsOptions): Promise<void> {
   );
   report(context, options, certificate, undefined);
   context.stderr.write(
-    `chrysalis: next: start chrysalis serve again\n` +
+    `chrysalis: next: nothing; chrysalis serve takes it within ten seconds, and says so in its log\n` +
       `chrysalis: the certificate before, in ${former}, is good until it ends or is revoked: tls revoke --certificate\n`,
   );
 }

@@ -79,6 +79,7 @@ describe('chrysalis.toml', () => {
       certificate: '/state/ra/certificate.oer',
       signingKey: '/state/ra/signing.key',
       encryptionKey: '/state/ra/encryption.key',
+      formerKeyDays: 30,
       clientSignatureTtlSec: 5,
       errorDetail: 'production',
       refusalTickMs: 100,

@@ -4,7 +4,7 @@ import { Door } from './door.ts';
 import type { Download } from './download.ts';
 import { createGuards } from './guards.ts';
 import { createDeviceServer, sendUnlessHeld } from './http-server.ts';
-import { OcspStaple } from './ocsp-staple.ts';
+import { OcspStaples } from './ocsp-staples.ts';
 import type { RaOptions } from './options.ts';
 import { Refusal } from './refusal.ts';
 
@@ -33,7 +33,7 @@ const NAME_OCTETS = 8;
  */
 export async function startCrlStore(options: CrlStoreOptions): Promise<CrlStore> {
   const { listen, tls, ocsp, errorDetail, log } = options;
-  const staple = ocsp && new OcspStaple({ ...options, ocsp });
+  const staple = ocsp && new OcspStaples({ ...options, ocsp });
   const newest = async () => downloadOf(await options.newest());
   const guards = createGuards(options.limits, options.refusalTickMs);
   const app = createDeviceServer(tls, new Door(errorDetail, log), guards, staple);

@@ -13,7 +13,7 @@ import type { Download, Downloads } from './download.ts';
 import type { Guards } from './guards.ts';
 import type { LocalFiles } from './local-files.ts';
 import type { MisbehaviorReports } from './misbehavior-reports.ts';
-import type { OcspStaple } from './ocsp-staple.ts';
+import type { OcspStaples } from './ocsp-staples.ts';
 import type { Log, RaOptions } from './options.ts';
 import type { Provisioning } from './provision.ts';
 import { Refusal } from './refusal.ts';
@@ -57,8 +57,8 @@ export interface Services {
   readonly files: LocalFiles;
   /** Undefined when there is no MA. */
   readonly reports: MisbehaviorReports | undefined;
-  /** COER of the RA's certificate. */
-  readonly raCertificate: Uint8Array;
+  /** COER of the RA's present certificate. */
+  readonly raCertificate: () => Uint8Array;
 }
 
 declare module 'fastify' {
@@ -71,7 +71,7 @@ declare module 'fastify' {
 }
 
 /** Where a server finds the OCSP response for its certificate; without one it staples none. */
-type Staple = Pick<OcspStaple, 'current'>;
+type Staple = Pick<OcspStaples, 'current'>;
 
 /**
  * The RA's HTTPS server (section 1.1). Whatever is not an answer of one of its services leaves through the door: a device
@@ -178,11 +178,11 @@ function addServices(app: FastifyInstance, services: Services, { load }: Guards,
   }
   app.post('/retrieve-ra-certificate', async (request, reply) => {
     await load.run('anonymous', () => expectRaCertRequest(bodyOf(request)));
-    return reply.type(OCTET_STREAM).send(Buffer.from(raCertificate));
+    return reply.type(OCTET_STREAM).send(Buffer.from(raCertificate()));
   });
   // The stub of the services that others wrote has GET without a body here (Q5).
   app.get('/retrieve-ra-certificate', async (_request, reply) => {
-    const octets = await load.run('anonymous', () => raCertificate);
+    const octets = await load.run('anonymous', raCertificate);
     return reply.type(OCTET_STREAM).send(Buffer.from(octets));
   });
   const authenticated: Readonly<Record<string, (header?: string) => Promise<Download>>> = {
@@ -237,8 +237,10 @@ function createTlsServer(
   );
   server.setTimeout(STALLED_MS);
   guards.connections.watch(server);
-  // Asked in each handshake whose client asks (RFC 6066 §8). The certificate is always the one of `tls`.
-  if (staple) server.on('OCSPRequest', (_cert, _issuer, done) => done(null, staple.current()));
+  // What is open goes on as it is; what comes from now on is shown the next certificate.
+  tls.follow?.((next) => () => server.setSecureContext(tlsOptions(next)));
+  // Asked in each handshake whose client asks (RFC 6066 §8).
+  if (staple) server.on('OCSPRequest', (cert, _issuer, done) => done(null, staple.current(cert)));
   // Without TLS nothing can be said. Node would hand the socket on as a client's error all the same.
   server.prependListener('tlsClientError', (_error, socket) => socket.destroy());
   const refuse = (socket: Duplex, seen: string) => refuseOnSocket(socket, door, guards, seen);

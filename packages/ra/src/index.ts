@@ -34,8 +34,10 @@ export {
 } from './device-report.ts';
 export { Door } from './door.ts';
 export { FollowedPolicy } from './followed-policy.ts';
+export { withFormerEnds } from './former-certificates.ts';
 export type { GuardLimits } from './guards.ts';
 export { fixIPeriod, type IPeriodWish, recordedIPeriod } from './i-period-setting.ts';
+export { IdentityInForce } from './identity-in-force.ts';
 export { linkageChainsOf, type RequestOrigin } from './linkage-chains-of.ts';
 export { RA_MIGRATIONS } from './migrations.ts';
 export {
@@ -45,6 +47,7 @@ export {
 } from './misbehavior-enquiries.ts';
 export { MAX_OCSP_RESPONSE, OcspError } from './ocsp-response.ts';
 export { isIssuedBy, OcspStaple, type OcspStapleOptions } from './ocsp-staple.ts';
+export { OcspStaples } from './ocsp-staples.ts';
 export type {
   Log,
   OcspSource,
@@ -75,6 +78,13 @@ export { RemoteAuthority, type RemoteAuthorityOptions } from './remote-authority
 export type { RaSchema } from './schema.ts';
 export { type RaStatus, type RateStatus, raStatus, type StatusSurroundings } from './status.ts';
 export type { Warning, WarningCode } from './status-warnings.ts';
+export {
+  type ServerTls,
+  type TlsFollower,
+  TlsInForce,
+  type TlsPair,
+  type TlsSuccessor,
+} from './tls-in-force.ts';
 export { tlsOptions } from './tls-options.ts';
 export { TokenError, type TokenErrorCode } from './token-error.ts';
 export { type Ending, type EndingRole, endOfPolicy } from './what-ends.ts';

@@ -65,6 +65,14 @@ export class LocalFiles {
     await this.#running;
   }
 
+  /** What the files are made of has changed: retrieves at once. Never rejects. */
+  async renew(): Promise<void> {
+    await this.#running;
+    this.#retrievedAt = undefined;
+    this.#outage.succeeded();
+    await this.wake();
+  }
+
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#timer);

@@ -4,6 +4,7 @@ import type {
   Decrypter,
   HashedCertificate,
   Signer,
+  Time32,
   TrustStore,
   VerifiedCertificate,
 } from '@chrysalis/ieee1609dot2';
@@ -21,6 +22,7 @@ import type { AuditLog } from './audit-log.ts';
 import type { GuardLimits } from './guards.ts';
 import type { PipelineHost } from './pipeline.ts';
 import type { RaSchema } from './schema.ts';
+import type { ServerTls } from './tls-in-force.ts';
 
 /** What is written for operators: structured, without secrets and without anything that locates a device. */
 export interface Log {
@@ -42,6 +44,8 @@ export interface RaIdentity {
   readonly former?: readonly {
     readonly certificate: HashedCertificate;
     readonly decrypter: Decrypter;
+    /** The first second in which it is too late to use it; the certificate's own end when missing, or sooner. */
+    readonly until?: Time32;
   }[];
 }
 
@@ -128,7 +132,7 @@ export interface RaSettings extends Omit<RaOptions, 'policy'> {
 export interface RaOptions {
   readonly identity: RaIdentity;
   readonly listen: { readonly address: string; readonly port: number };
-  readonly tls: { readonly certificatePem: string; readonly privateKeyPem: string };
+  readonly tls: ServerTls;
   /** Whose answers are stapled (RFC 6066 §8): without it, none are. */
   readonly ocsp?: OcspSource;
   /** Base of the URLs that devices are given, without a slash at its end; the hostname and real port when absent. */

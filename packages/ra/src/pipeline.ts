@@ -32,6 +32,8 @@ export interface PipelineHost {
   start(): Promise<void>;
   /** Something new is there to do. */
   wake(): void;
+  /** The identity of the RA is another: for one that runs where it is not shared. */
+  renewed?(): void;
   /** Ends after the step that is under way. */
   stop(): Promise<void>;
 }

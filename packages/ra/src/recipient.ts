@@ -7,7 +7,7 @@ import {
 } from '@chrysalis/ieee1609dot2';
 import type { RaIdentity } from './options.ts';
 
-/** The RA as it is, or as it was when the data name a certificate of then that is not over. */
+/** The RA as it is, or as it was when the data name a certificate of then whose time is not over. */
 export function recipientOf(
   identity: RaIdentity,
   encrypted: EncryptedData,
@@ -19,5 +19,6 @@ export function recipientOf(
   );
   if (former === undefined) return identity;
   const { validityPeriod } = former.certificate.certificate.toBeSigned;
-  return now < endOfValidity(validityPeriod) ? former : identity;
+  const { until = Number.POSITIVE_INFINITY } = former;
+  return now < Math.min(until, endOfValidity(validityPeriod)) ? former : identity;
 }

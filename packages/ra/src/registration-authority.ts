@@ -14,7 +14,7 @@ import { fixIPeriod } from './i-period-setting.ts';
 import { LocalFiles } from './local-files.ts';
 import { Metrics } from './metrics.ts';
 import { MisbehaviorReports } from './misbehavior-reports.ts';
-import { OcspStaple } from './ocsp-staple.ts';
+import { OcspStaples } from './ocsp-staples.ts';
 import { OperatorsView } from './operators-view.ts';
 import { type OpsServer, startOpsServer } from './ops-server.ts';
 import type { RaOptions, RaSettings } from './options.ts';
@@ -35,6 +35,8 @@ export interface RegistrationAuthority {
   readonly blacklist: Blacklist;
   /** Lets the RA look again what is due: for whoever has stepped the clock. */
   wake(): void;
+  /** The RA's certificate, or one that the PG hands out, is another: resolves when the files that name it were made, or tried. */
+  renewed(): Promise<void>;
   /** Answers what has arrived, ends the pipeline after its step, and listens no more. The caller closes the stores. */
   close(): Promise<void>;
 }
@@ -54,12 +56,12 @@ export async function startRegistrationAuthority(
   const blacklist = new Blacklist(options.database, options.audit);
   const registry = new DeviceRegistry(options.database);
   const authenticator = new Authenticator(options, blacklist, registry);
-  const pipeline = options.pipeline ?? new Pipeline(options);
+  const pipeline: PipelineHost = options.pipeline ?? new Pipeline(options);
   const contacts = new Contacts(options, () => pipeline.wake());
   const reports = options.ma && new MisbehaviorReports(options, options.ma);
   const tries = new Tries(options.tries, options.clock);
   const { ocsp } = options;
-  const staple = ocsp && new OcspStaple({ ...options, ocsp });
+  const staple = ocsp && new OcspStaples({ ...options, ocsp });
   const horizon = new HorizonWarnings(options, new OperatorsView(options));
   const { audit } = options;
   const refusals = audit && new AuditedRefusals(audit, options.clock);
@@ -80,7 +82,7 @@ export async function startRegistrationAuthority(
       downloads: new Downloads(options, authenticator, tries, contacts),
       files,
       reports,
-      raCertificate: options.identity.certificate.octets,
+      raCertificate: () => options.identity.certificate.octets,
     },
     door,
     guards,
@@ -125,6 +127,10 @@ export async function startRegistrationAuthority(
       void reports?.wake();
       void staple?.wake();
       void horizon.wake();
+    },
+    renewed() {
+      pipeline.renewed?.();
+      return files.renew();
     },
     async close() {
       isStopping = true;
