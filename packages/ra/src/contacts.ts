@@ -1,4 +1,5 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
+import { wordsOf } from '@chrysalis/store';
 import { change } from './bulk.ts';
 import type { KnownDevice } from './device-registry.ts';
 import type { RaOptions } from './options.ts';
@@ -92,14 +93,15 @@ export class Contacts {
 
   async #write(contacts: ReadonlyMap<number, Contact>): Promise<void> {
     const { database, log } = this.#options;
+    const { greatest } = wordsOf(database.query);
     try {
       await database.transaction(async (query) => {
         for (const [id, { seenAt, fetchedThrough }] of contacts) {
           await change(
             query,
             `update device set
-                last_seen = max(last_seen, ?),
-                fetched_through = max(fetched_through, ?),
+                last_seen = ${greatest}(last_seen, ?),
+                fetched_through = ${greatest}(fetched_through, ?),
                 status = case status when 'paused' then 'active' else status end
               where id = ?`,
             [seenAt, fetchedThrough, id],

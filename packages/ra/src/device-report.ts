@@ -1,7 +1,7 @@
 /** What an RA knows of one device, for its operators: what it was given, what is on its way, what comes next. */
 import { formatTime32, type Time32 } from '@chrysalis/ieee1609dot2';
 import { formatHex } from '@chrysalis/scms';
-import type { Database, ObjectStore } from '@chrysalis/store';
+import { type Database, type ObjectStore, wordsOf } from '@chrysalis/store';
 import { sql } from 'kysely';
 import { fileKey } from './batch-file.ts';
 import { Blacklist, type BlacklistEntry } from './blacklist.ts';
@@ -177,7 +177,7 @@ export async function enrollmentsOf(
   // For the last octets an index of whole hashes is gone through, which takes 0.1 s for a million devices.
   const isOne =
     hash.length < HASH_OCTETS
-      ? sql<boolean>`substr(enrollment_hash, ${-hash.length}) = ${hash}`
+      ? sql<boolean>`${sql.raw(wordsOf(database.query).lastOctets('enrollment_hash', hash.length))} = ${hash}`
       : sql<boolean>`enrollment_hash = ${hash}`;
   const known = database.query.selectFrom('device').select('enrollment_hash').where(isOne);
   const listed = database.query.selectFrom('blacklist').select('enrollment_hash').where(isOne);

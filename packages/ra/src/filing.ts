@@ -110,7 +110,10 @@ export async function moveOn(
 ): Promise<void> {
   const next = 'update device set filed_through = ? where id = ? and filed_through = ?';
   if ((await change(query, next, [i, deviceId, i - 1])) === 0) {
-    await change(query, 'insert or ignore into filed (device_id, i) values (?, ?)', [deviceId, i]);
+    await change(query, 'insert into filed (device_id, i) values (?, ?) on conflict do nothing', [
+      deviceId,
+      i,
+    ]);
     return;
   }
   for (let through = i; ; through++) {

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
-import type { Database } from '@chrysalis/store';
-import { sql } from 'kysely';
-import { indexKey } from './pca-requests.ts';
+import { type Database, wordsOf } from '@chrysalis/store';
+import { CompiledQuery, sql } from 'kysely';
+import { INDEX_PREFIX, indexKey } from './pca-requests.ts';
 import type { CertificateKind, RaSchema } from './schema.ts';
 
 /** What the RA tells the MA of a request to the PCA (section 6.2, ma-ra.asn). */
@@ -108,15 +108,17 @@ async function ownersOf(
   hpcrs: readonly Uint8Array[],
 ): Promise<ReadonlyMap<string, number>> {
   const owners = new Map<string, number>();
+  const { octetsOf } = wordsOf(database.query);
   const missing = new Map(hpcrs.map((hpcr) => [keyOf(hpcr), hpcr]));
   for (const table of await indexTables(database)) {
     for (const some of chunksOf([...missing.values()])) {
       // One parameter, whatever their number: a statement of hundreds costs more to parse than to run.
       const keys = JSON.stringify(some.flatMap((hpcr) => [keyOf(hpcr), hexOf(hpcr)]));
-      const { rows } = await sql<{ hpcr: Uint8Array; device_id: number }>`
-        select hpcr, device_id from ${sql.table(table)}
-        where hpcr in (select unhex(value) from json_each(${keys}))
-      `.execute(database.query);
+      const { rows } = await database.query.executeQuery<{ hpcr: Uint8Array; device_id: number }>(
+        CompiledQuery.raw(`select hpcr, device_id from ${table} where hpcr in (${octetsOf('?')})`, [
+          keys,
+        ]),
+      );
       for (const { hpcr, device_id } of rows) {
         owners.set(keyOf(hpcr), device_id);
         missing.delete(keyOf(hpcr));
@@ -141,9 +143,9 @@ function* chunksOf<T>(all: readonly T[]): Generator<T[], void> {
 
 /** One table for each i-period: see `pca-requests.ts`. */
 async function indexTables(database: Database<RaSchema>): Promise<string[]> {
-  const { rows } = await sql<{ name: string }>`
-    select name from sqlite_master where type = 'table' and name glob 'hpcr_[0-9]*'
-  `.execute(database.query);
+  const { query } = database;
+  const tables = wordsOf(query).tablesNumbered(INDEX_PREFIX);
+  const { rows } = await query.executeQuery<{ name: string }>(CompiledQuery.raw(tables));
   return rows.map(({ name }) => name);
 }
 

@@ -28,7 +28,7 @@ import {
   secureMaRa,
   timeOf,
 } from '@chrysalis/scms';
-import { StoreError } from '@chrysalis/store';
+import { StoreError, wordsOf } from '@chrysalis/store';
 import { sql } from 'kysely';
 import type { MaRequestEvent } from './audit-event.ts';
 import type { Blacklist } from './blacklist.ts';
@@ -82,6 +82,8 @@ const REPEATED_FOR_SEC = 86_400;
 /** Group linkage is not in use: no device is of a group. */
 const NO_GROUP = new Uint8Array(4);
 const I_OCTETS = 4;
+/** A revocation identifier is the end of the hash of an enrollment certificate: the indexes have it. */
+const RIF_OCTETS = 8;
 /** RIFs of one statement. */
 const RIFS_AT_A_TIME = 500;
 
@@ -276,16 +278,16 @@ export class MisbehaviorEnquiries implements RegistrationAuthorityPort {
   async #enrollmentsByRif(rifs: readonly Uint8Array[]): Promise<Map<string, Uint8Array[]>> {
     const known = new Map<string, Uint8Array[]>();
     const { query } = this.#options.database;
+    const rif = sql.raw(wordsOf(query).lastOctets('enrollment_hash', RIF_OCTETS));
     for (let n = 0; n < rifs.length; n += RIFS_AT_A_TIME) {
       const some = sql.join(rifs.slice(n, n + RIFS_AT_A_TIME));
-      // As the indexes have it.
       const { rows } = await sql<{ enrollment_hash: Uint8Array }>`
-        select enrollment_hash from device where substr(enrollment_hash, -8) in (${some})
-        union select enrollment_hash from blacklist where substr(enrollment_hash, -8) in (${some})
+        select enrollment_hash from device where ${rif} in (${some})
+        union select enrollment_hash from blacklist where ${rif} in (${some})
       `.execute(query);
       for (const { enrollment_hash: hash } of rows) {
-        const rif = hex(hash.subarray(-8));
-        known.set(rif, [...(known.get(rif) ?? []), hash]);
+        const key = hex(hash.subarray(-RIF_OCTETS));
+        known.set(key, [...(known.get(key) ?? []), hash]);
       }
     }
     return known;

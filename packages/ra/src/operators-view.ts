@@ -45,10 +45,10 @@ export class OperatorsView {
       `insert into incident (source, message, first_at, last_at, count) values (?, ?, ?, ?, 1)
         on conflict (source) do update set
           message = excluded.message,
-          first_at = case when count = 0 then excluded.first_at else first_at end,
+          first_at = case when incident.count = 0 then excluded.first_at else incident.first_at end,
           last_at = excluded.last_at,
-          count = count + 1`,
-      [source, text.slice(0, MOST_CHARACTERS), now, now],
+          count = incident.count + 1`,
+      [source, text.slice(0, MOST_CHARACTERS).replaceAll('\0', ''), now, now],
     );
   }
 
@@ -73,7 +73,7 @@ export async function tallyAt(
   await change(
     query,
     `insert into tally (hour, name, count) values (?, ?, ?)
-      on conflict (hour, name) do update set count = count + excluded.count`,
+      on conflict (hour, name) do update set count = tally.count + excluded.count`,
     [now - (now % HOUR_SEC), name, count],
   );
 }

@@ -1,7 +1,7 @@
 /** Requests to the PCA as rows: put in, shuffled, sent, answered. */
 import type { Random } from '@chrysalis/crypto';
 import type { Time32 } from '@chrysalis/ieee1609dot2';
-import type { Database } from '@chrysalis/store';
+import { type Database, wordsOf } from '@chrysalis/store';
 import { CompiledQuery, type Transaction } from 'kysely';
 import { change, insertRows, portions } from './bulk.ts';
 import type { Device } from './device-registry.ts';
@@ -258,7 +258,7 @@ export class PcaRequests {
       await change(
         query,
         `delete from pca_request
-          where (device_id, i) in (select value ->> 0, value ->> 1 from json_each(?))`,
+          where (device_id, i) in (${wordsOf(query).pairsOf('?')})`,
         [weeks],
       );
       this.#waiting = undefined;
@@ -311,7 +311,7 @@ export class PcaRequests {
     await change(
       query,
       `insert into shuffle (epoch, size, oldest_at) values (?, ?, ?)
-        on conflict (epoch) do update set size = size + excluded.size, oldest_at = excluded.oldest_at`,
+        on conflict (epoch) do update set size = shuffle.size + excluded.size, oldest_at = excluded.oldest_at`,
       [epoch, count, oldest],
     );
     return epoch;
@@ -342,7 +342,7 @@ async function moveOn(query: Transaction<RaSchema>, { device, i }: ComposedFile)
   const isSkip = i > device.expanded_through + 1;
   const changed = await change(
     query,
-    `update device set expanded_through = ?, filed_through = max(filed_through, ?)
+    `update device set expanded_through = ?, filed_through = ${wordsOf(query).greatest}(filed_through, ?)
       where id = ? and expanded_through = ? and status <> 'replaced'`,
     [i, isSkip ? i - 1 : device.filed_through, device.id, device.expanded_through],
   );
@@ -357,7 +357,7 @@ async function addToIndex(
   files: readonly ComposedFile[],
 ): Promise<void> {
   for (const [period, ofPeriod] of Map.groupBy(files, (file) => file.period)) {
-    await query.executeQuery(CompiledQuery.raw(createIndexTable(period)));
+    await query.executeQuery(CompiledQuery.raw(createIndexTable(query, period)));
     const rows = ofPeriod.flatMap(({ device, requests }) =>
       requests.map(({ hpcr }) => [indexKey(hpcr), device.id] as const),
     );
@@ -400,9 +400,10 @@ async function postpone(
   );
   // Repetitions of one week that is refused for good do not keep all others from being made.
   if (outcome.type !== 'refused' || attempts > 0) return;
+  const { greatest } = wordsOf(query);
   await change(
     query,
-    'update device set failures = max(failures, ?), retry_at = max(retry_at, ?) where id = ?',
+    `update device set failures = ${greatest}(failures, ?), retry_at = ${greatest}(retry_at, ?) where id = ?`,
     [failures + 1, outcome.deviceRetryAt, deviceId],
   );
 }
@@ -412,11 +413,15 @@ export function indexKey(hpcr: Uint8Array): Uint8Array {
   return hpcr.subarray(0, INDEX_OCTETS);
 }
 
+/** Of the names of its tables: a number follows. */
+export const INDEX_PREFIX = 'hpcr_';
+
 /** `i` is an integer of ours, never a string of somebody else's. */
 export function indexTable(i: number): string {
-  return `hpcr_${Math.trunc(i)}`;
+  return `${INDEX_PREFIX}${Math.trunc(i)}`;
 }
 
-function createIndexTable(i: number): string {
-  return `create table if not exists ${indexTable(i)} (hpcr blob primary key, device_id integer not null) strict, without rowid`;
+function createIndexTable(query: Transaction<RaSchema>, i: number): string {
+  const { octets, integer, ordered } = wordsOf(query);
+  return `create table if not exists ${indexTable(i)} (hpcr ${octets} primary key, device_id ${integer} not null) ${ordered}`;
 }

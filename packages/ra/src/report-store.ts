@@ -32,6 +32,15 @@ export const REPORT_MIGRATIONS: readonly Migration[] = [
       ) strict, without rowid`,
       'create index misbehavior_report_to_release on misbehavior_report (released, received_at)',
     ],
+    postgres: [
+      `create table misbehavior_report (
+        report_hash bytea primary key,
+        octets bytea not null,
+        received_at bigint not null,
+        released bigint not null
+      )`,
+      'create index misbehavior_report_to_release on misbehavior_report (released, received_at)',
+    ],
   },
 ];
 

@@ -1,5 +1,6 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import { timeOf } from '@chrysalis/scms';
+import { wordsOf } from '@chrysalis/store';
 import { CompiledQuery, type Transaction } from 'kysely';
 import { Outage } from './back-off.ts';
 import { change } from './bulk.ts';
@@ -104,22 +105,23 @@ export class Retirement {
 
 /** Devices whose files were not made in time have them no more to be made. */
 async function catchUp(query: Transaction<RaSchema>, i: number, end: Time32): Promise<void> {
+  const { greatest, least } = wordsOf(query);
   // filed_through <= expanded_through <= linked_through: no device lags in another column alone.
   await change(
     query,
     `update device set
-        filed_through = min(last_i, ?),
-        expanded_through = max(expanded_through, min(last_i, ?)),
-        linked_through = max(linked_through, min(last_i, ?))
-      where kind = 'pseudonym' and status <> 'replaced' and filed_through < min(last_i, ?)`,
+        filed_through = ${least}(last_i, ?),
+        expanded_through = ${greatest}(expanded_through, ${least}(last_i, ?)),
+        linked_through = ${greatest}(linked_through, ${least}(last_i, ?))
+      where kind = 'pseudonym' and status <> 'replaced' and filed_through < ${least}(last_i, ?)`,
     [i, i, i, i],
   );
-  const over = `min(last_i, (? - lifetime_sec - first_start) / period_sec)`;
+  const over = `${least}(last_i, (? - lifetime_sec - first_start) / period_sec)`;
   await change(
     query,
     `update device set
         filed_through = ${over},
-        expanded_through = max(expanded_through, ${over})
+        expanded_through = ${greatest}(expanded_through, ${over})
       where kind = 'identification' and status <> 'replaced'
         and first_start + lifetime_sec <= ? and filed_through < ${over}`,
     [end - 1, end - 1, end - 1, end - 1],

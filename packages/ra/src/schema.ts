@@ -1,5 +1,6 @@
 import type { Migration } from '@chrysalis/store';
 import type { Generated } from 'kysely';
+import { POSTGRES_SCHEMA } from './postgres-schema.ts';
 
 /** What a device asked for: each has its own request, keys and files. */
 export type CertificateKind = 'pseudonym' | 'identification' | 'application';
@@ -481,4 +482,6 @@ export const RA_MIGRATIONS: readonly Migration[] = [
       'create index blacklist_by_rif on blacklist (substr(enrollment_hash, -8))',
     ],
   },
+  // Where the schema of PostgreSQL begins: every step after this one has statements for both.
+  { name: '0007-postgres', statements: [], postgres: POSTGRES_SCHEMA },
 ];

@@ -1,6 +1,6 @@
 /** One look at the whole of an RA, for its operators. */
 import { type Time32, time32FromUnix, unixFromTime32 } from '@chrysalis/ieee1609dot2';
-import type { Database } from '@chrysalis/store';
+import { type Database, type SqlWords, wordsOf } from '@chrysalis/store';
 import { type RawBuilder, sql } from 'kysely';
 import { endOfChain, LAST_I, lastPeriodIssuedBy, lastPeriodOfAll } from './horizon.ts';
 import type { RaOptions } from './options.ts';
@@ -209,13 +209,21 @@ interface Asked {
 }
 
 /**
- * Scalar queries of one SELECT see one state. Each gives JSON: the only way in which SQLite gives rows there. `indexed by` and
- * `cross join` keep it from the indexes of the whole fleet, which it would choose without statistics.
+ * Scalar queries of one SELECT see one state. Each gives JSON: the only way in which rows come there. `indexed by` and
+ * `cross join` keep SQLite from the indexes of the whole fleet, which it would choose without statistics.
  */
 async function readAll(
   database: Database<RaSchema>,
   { now, lastI, currentI, months, newSince }: Asked,
 ): Promise<Read> {
+  const words = wordsOf(database.query);
+  const object = sql.raw(words.jsonObject);
+  const array = sql.raw(words.jsonArray);
+  const number = sql.raw(words.jsonOf);
+  const least = sql.raw(words.least);
+  const failing = sql.raw(words.indexedBy('device_to_try_again'));
+  const rows = (columns: readonly string[], query: RawBuilder<unknown>) =>
+    rowsOf(words, columns, query);
   const active = sql`kind = 'pseudonym' and status = 'active' and blocked = 0`;
   const filling = sql`coalesce((select epoch from shuffle), 1)`;
   const parts: Record<keyof Read, RawBuilder<unknown>> = {
@@ -223,20 +231,20 @@ async function readAll(
       ['kind', 'status', 'blocked', 'count'],
       sql`select kind, status, blocked, sum(count) as count from device_count group by 1, 2, 3`,
     ),
-    failing: sql`select json_object('count', count(*), 'nextTryAt', min(retry_at))
-      from device indexed by device_to_try_again where failures > 0 and status = 'active' and blocked = 0`,
-    blacklisted: sql`select json(count(*)) from blacklist`,
-    supply: sql`select json_object(
+    failing: sql`select ${object}('count', count(*), 'nextTryAt', min(retry_at))
+      from device ${failing} where failures > 0 and status = 'active' and blocked = 0`,
+    blacklisted: sql`select ${number}(count(*)) from blacklist`,
+    supply: sql`select ${object}(
         'ended', sum(count) filter (where last_i < ${currentI}),
-        'complete', sum(count) filter (where last_i >= ${currentI} and filed_through >= min(last_i, ${lastI})),
+        'complete', sum(count) filter (where last_i >= ${currentI} and filed_through >= ${least}(last_i, ${lastI})),
         'withoutCurrent', sum(count) filter (where last_i >= ${currentI} and filed_through < ${currentI}))
       from device_count where ${active}`,
-    registeredLately: sql`select json(coalesce(sum(count), 0)) from tally
+    registeredLately: sql`select ${number}(coalesce(sum(count), 0)) from tally
       where name = 'registrations' and hour >= ${hourOf(newSince)}`,
     behind: rows(
       ['filedThrough', 'count'],
-      sql`select filed_through as filedThrough, sum(count) as count from device_count
-        where ${active} and last_i >= ${currentI} and filed_through < min(last_i, ${lastI})
+      sql`select filed_through as "filedThrough", sum(count) as count from device_count
+        where ${active} and last_i >= ${currentI} and filed_through < ${least}(last_i, ${lastI})
         group by 1`,
     ),
     first: rows(
@@ -244,31 +252,32 @@ async function readAll(
       sql`select kind, sum(count) as count from device_count
         where kind <> 'pseudonym' and status = 'active' and blocked = 0 and filed_through < 0 group by 1`,
     ),
-    chains: sql`select json(count(*)) from linkage_cache`,
-    shuffle: rows(['size', 'oldestAt'], sql`select size, oldest_at as oldestAt from shuffle`),
-    pca: sql`select json_object(
+    chains: sql`select ${number}(count(*)) from linkage_cache`,
+    shuffle: rows(['size', 'oldestAt'], sql`select size, oldest_at as "oldestAt" from shuffle`),
+    pca: sql`select ${object}(
         'waiting', count(*) filter (where attempts = 0),
         'repeated', count(*) filter (where attempts > 0),
         'mostAttempts', max(attempts),
         'oldestAt', min(created_at),
         'nextAttemptAt', min(next_attempt_at) filter (where attempts > 0))
       from pca_request where epoch < ${filling} and device_id not in (
-        select device.id from blacklist cross join device using (enrollment_hash))`,
-    batches: sql`select json_object(
+        select device.id from blacklist cross join device
+        where device.enrollment_hash = blacklist.enrollment_hash)`,
+    batches: sql`select ${object}(
         'inTheMaking', count(*) filter (where missing > 0),
         'complete', count(*) filter (where missing = 0)) from batch`,
     tallies: rows(
       ['hour', 'name', 'count'],
       sql`select hour, name, count from tally where hour >= ${hourOf(now) - DAY_SEC}`,
     ),
-    lastActivity: sql`select json(coalesce(max(hour), 'null')) from tally`,
+    lastActivity: sql`select ${number}(max(hour)) from tally`,
     incidents: rows(
       ['source', 'message', 'firstAt', 'lastAt', 'count'],
-      sql`select source, message, first_at as firstAt, last_at as lastAt, count from incident`,
+      sql`select source, message, first_at as "firstAt", last_at as "lastAt", count from incident`,
     ),
-    enrollments: sql`select json_array(${sql.join(
+    enrollments: sql`select ${array}(${sql.join(
       months.map(
-        ({ month, from, until }) => sql`json_object('month', ${month}, 'count', (
+        ({ month, from, until }) => sql`${object}('month', cast(${month} as text), 'count', (
           select count(distinct enrollment_hash) from device
           where enrollment_end >= ${from} and enrollment_end < ${until}))`,
       ),
@@ -282,9 +291,13 @@ async function readAll(
 }
 
 /** An array of objects with these columns, in no order. */
-function rows(columns: readonly string[], query: RawBuilder<unknown>): RawBuilder<unknown> {
-  const fields = columns.flatMap((name) => [sql.lit(name), sql.ref(name)]);
-  return sql`select json_group_array(json_object(${sql.join(fields)})) from (${query})`;
+function rowsOf(
+  { jsonObject, jsonArrayOf }: SqlWords,
+  columns: readonly string[],
+  query: RawBuilder<unknown>,
+): RawBuilder<unknown> {
+  const fields = columns.map((name) => `'${name}', "${name}"`).join(', ');
+  return sql`select ${sql.raw(jsonArrayOf(`${jsonObject}(${fields})`))} from (${query}) as found`;
 }
 
 function horizonOf(

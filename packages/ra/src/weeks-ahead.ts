@@ -1,5 +1,6 @@
 /** The scheduler of pseudonym certificates: every device has its weeks ahead, the nearest first. */
 import type { Time32 } from '@chrysalis/ieee1609dot2';
+import { wordsOf } from '@chrysalis/store';
 import { sql } from 'kysely';
 import { change } from './bulk.ts';
 import { giveUp } from './device-progress.ts';
@@ -73,10 +74,11 @@ export class WeeksAhead {
     { first, last, leastExpanded }: { first: number; last: number; leastExpanded: number },
     now: Time32,
   ): Promise<Device[]> {
+    const greatest = sql.raw(wordsOf(this.#options.database.query).greatest);
     const isProvided =
       this.#linkage.pausedUntil(now) === undefined
         ? sql<boolean>`true`
-        : sql<boolean>`(linked_through >= max(expanded_through + 1, ${first})
+        : sql<boolean>`(linked_through >= ${greatest}(expanded_through + 1, ${first})
             or (la1_chain is null and exists (select 1 from linkage_cache)))`;
     // The constants are literals, so that SQLite knows the indexes that are made for them.
     const lacking = this.#options.database.query

@@ -86,13 +86,21 @@ describe('a file that is never made', () => {
     const keys = createDevice(stage.scms, systemRandom, now);
     await stage.settle();
     await stage.register(stage.ra, { ...keys, certificate, key });
-    const before = await stage.database.query.selectFrom('device').selectAll().execute();
+    const before = await stage.database.query
+      .selectFrom('device')
+      .selectAll()
+      .orderBy('id')
+      .execute();
     const through = before[0]!.last_i;
     assert.equal(await stage.info(short), 0);
     stage.toPeriod(5);
     stage.clock.advance(3600);
     await stage.settle();
-    const after = await stage.database.query.selectFrom('device').selectAll().execute();
+    const after = await stage.database.query
+      .selectFrom('device')
+      .selectAll()
+      .orderBy('id')
+      .execute();
     assert.deepEqual([after[0]?.filed_through, after[0]?.expanded_through], [through, through]);
     // By these the MA is told for which periods there are certificates.
     assert.equal(after[1]?.status, 'replaced');

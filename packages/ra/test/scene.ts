@@ -36,6 +36,7 @@ import {
   trustOf,
 } from '../../../test/support/device.ts';
 import { send } from '../../../test/support/https-client.ts';
+import { newDatabaseUrl } from '../../../test/support/postgres-server.ts';
 import { TestClock } from '../../../test/support/test-clock.ts';
 
 const random = systemRandom;
@@ -46,6 +47,8 @@ export interface SceneOptions extends Partial<Omit<RaOptions, 'policy' | 'clock'
   readonly policy?: Partial<RaOptions['policy']>;
   readonly wrapPca?: (pca: CertificateAuthority) => CertificateAuthority;
   readonly wrapLa?: (la: LinkageAuthority) => LinkageAuthority;
+  /** Of the RA; SQLite in a file when missing, unless all tests run on PostgreSQL. */
+  readonly databaseUrl?: string;
 }
 
 export interface Registered {
@@ -114,11 +117,9 @@ export async function createScene(t: TestContext, changes: SceneOptions = {}): P
       random,
     });
   const closing: (() => Promise<unknown>)[] = [];
+  const url = changes.databaseUrl ?? (await newDatabaseUrl(`sqlite:${join(directory, 'ra.db')}`));
   const open = async () => {
-    const database = await openDatabase<RaSchema>(
-      `sqlite:${join(directory, 'ra.db')}`,
-      RA_MIGRATIONS,
-    );
+    const database = await openDatabase<RaSchema>(url, RA_MIGRATIONS, { migrates: true });
     closing.push(() => database.close());
     return database;
   };
@@ -131,7 +132,15 @@ export async function createScene(t: TestContext, changes: SceneOptions = {}): P
     hostname: nameOf(authority),
     certificate: trust.get(authority.certificate.id)!,
   });
-  const { policy, now: _, scms: __, wrapPca: ___, wrapLa: ____, ...rest } = changes;
+  const {
+    policy,
+    now: _,
+    scms: __,
+    wrapPca: ___,
+    wrapLa: ____,
+    databaseUrl: _____,
+    ...rest
+  } = changes;
   const database = await open();
   const options: RaOptions = {
     identity: {

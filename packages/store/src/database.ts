@@ -1,5 +1,7 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { Migration } from './migration.ts';
+import { openPostgresDatabase } from './postgres-database.ts';
+import { isPostgresUrl } from './postgres-url.ts';
 import { openSqliteDatabase } from './sqlite-database.ts';
 import { StoreError } from './store-error.ts';
 
@@ -20,9 +22,10 @@ export interface Database<Schema> {
   readonly query: Kysely<Schema>;
   /**
    * Runs work in one transaction; when it resolves, everything written is on stable storage.
-   * Rolled back when work throws. Serialized: one writer at a time, in the order of asking. The
-   * work uses the query it is given and nothing else of this database (`nested`), awaits every
-   * statement, and waits for nothing slow: all other writers wait with it.
+   * Rolled back when work throws. Serialized, over all processes that share the database: one writer
+   * at a time, in the order of asking. The work uses the query it is given and nothing else of this
+   * database (`nested`), awaits every statement, and waits for nothing slow: all other writers wait
+   * with it. After a statement that was refused, only going back to a savepoint saves the rest.
    */
   transaction<T>(work: (query: Transaction<Schema>) => Promise<T>): Promise<T>;
   /** Lets what has begun end, then closes; everything afterwards is refused with an error. */
@@ -35,14 +38,22 @@ export interface DatabaseOptions {
    * is refused (`io`).
    */
   readonly readsOnly?: boolean;
+  /** Of a PostgreSQL: applies the migrations that it lacks. SQLite's are applied whenever it is opened. */
+  readonly migrates?: boolean;
+  /** Of a PostgreSQL: asked whenever a connection is made. Without it PGPASSWORD and PGPASSFILE count. */
+  readonly password?: () => Promise<string>;
 }
 
 /**
- * Opens the database at `url`, creating it when missing, and applies the migrations it lacks.
- * `sqlite:/path/to/file.db` is a file (mode 0600 when created, its directory must exist) that
- * several processes may share; `sqlite::memory:` is gone when closed.
- * @throws StoreError `unsupported-url`, `io`, `corrupt`, `newer-schema`, `migration-failed`; with `readsOnly` also
- *   `missing`, `older-schema`
+ * Opens the database at `url`.
+ *
+ * - `sqlite:/path/to/file.db` is a file (mode 0600 when created, its directory must exist) that several processes may share;
+ *   `sqlite::memory:` is gone when closed. It is created when missing, and the migrations that it lacks are applied.
+ * - `postgres://user@host/database` is a PostgreSQL 15 or later: {@link parsePostgresUrl} has what else it may say. One that
+ *   lacks a migration is refused, unless the options say that it is to be migrated.
+ *
+ * @throws StoreError `unsupported-url`, `io`, `corrupt`, `newer-schema`, `migration-failed`; with `readsOnly`, and of a
+ *   PostgreSQL, also `missing`, `older-schema`; of a PostgreSQL also `away`, `no-module`, `unsupported-server`
  */
 export async function openDatabase<Schema>(
   url: string,
@@ -53,15 +64,10 @@ export async function openDatabase<Schema>(
   if (scheme === 'sqlite' && url.length > 'sqlite:'.length) {
     return openSqliteDatabase<Schema>(url.slice('sqlite:'.length), migrations, options);
   }
-  if (scheme === 'postgres' || scheme === 'postgresql') {
-    throw new StoreError(
-      'unsupported-url',
-      'expected sqlite:..., saw postgres: PostgreSQL is planned and not here yet',
-    );
-  }
+  if (isPostgresUrl(url)) return openPostgresDatabase<Schema>(url, migrations, options);
   // Only the scheme is shown: the rest may hold a password.
   throw new StoreError(
     'unsupported-url',
-    `expected sqlite:/path/to/file.db or sqlite::memory:, saw the scheme ${scheme ?? '(none)'}`,
+    `expected sqlite:/path/to/file.db, sqlite::memory: or postgres://host/database, saw the scheme ${scheme ?? '(none)'}`,
   );
 }

@@ -96,12 +96,13 @@ function createItem<Schema, T>(
       await query.executeQuery(SAVEPOINT);
       try {
         const result = await work(query);
+        await query.executeQuery(RELEASE);
         settle = () => resolve(result);
       } catch (error) {
         await undo(query, error);
+        await query.executeQuery(RELEASE);
         settle = () => reject(error);
       }
-      await query.executeQuery(RELEASE);
     },
     settle: () => settle(),
     fail: reject,
@@ -112,7 +113,7 @@ async function undo<Schema>(query: Transaction<Schema>, reason: unknown): Promis
   try {
     await query.executeQuery(ROLLBACK_TO);
   } catch {
-    // SQLite gave up the whole transaction over this error; it says more than the failed rollback.
+    // The engine gave up the whole transaction over this error; it says more than the failed rollback.
     throw reason;
   }
 }

@@ -10,6 +10,16 @@ export interface Migration {
   readonly name: string;
   /** SQL statements, run in order in one transaction. */
   readonly statements: readonly string[];
+  /**
+   * The same for PostgreSQL. The first step that has it makes there the whole schema of its time, and those before it are
+   * not taken; every step after it has it too.
+   */
+  readonly postgres?: readonly string[];
+  /**
+   * Programs that do not know this step cannot go on with the database. Without it they can: old and new ones share a
+   * PostgreSQL while they are exchanged one after the other. SQLite's are exchanged at once, and refuse any step of others.
+   */
+  readonly endsFormer?: boolean;
 }
 
 const RECORD = `create table if not exists chrysalis_migration (
@@ -50,12 +60,7 @@ export async function expectMigrated(
   }
   refuseUnknown(applied, migrations);
   const lacking = migrations.find(({ name }) => !applied.has(name));
-  if (lacking !== undefined) {
-    throw new StoreError(
-      'older-schema',
-      `expected all migrations that this program knows, saw none called ${lacking.name}: an older program made this database`,
-    );
-  }
+  if (lacking !== undefined) throw olderSchema(lacking);
 }
 
 async function apply(
@@ -85,11 +90,15 @@ function runStatements(connection: SqliteConnection, migration: Migration): void
     try {
       connection.exec(statement);
     } catch (cause) {
-      const where = `statement ${index + 1} of migration ${migration.name}`;
-      const seen = cause instanceof Error ? cause.message : String(cause);
-      throw new StoreError('migration-failed', `${where}: ${seen}`, { cause });
+      throw migrationFailed(migration, index, cause);
     }
   }
+}
+
+export function migrationFailed({ name }: Migration, index: number, cause: unknown): StoreError {
+  const where = `statement ${index + 1} of migration ${name}`;
+  const seen = cause instanceof Error ? cause.message : String(cause);
+  return new StoreError('migration-failed', `${where}: ${seen}`, { cause });
 }
 
 function appliedMigrations(connection: SqliteConnection): Set<string> {
@@ -99,7 +108,8 @@ function appliedMigrations(connection: SqliteConnection): Set<string> {
   return new Set(rows.map((row) => String(row.name)));
 }
 
-function refuseUnknown(applied: Set<string>, migrations: readonly Migration[]): void {
+/** @throws StoreError `newer-schema` */
+export function refuseUnknown(applied: Iterable<string>, migrations: readonly Migration[]): void {
   const known = new Set(migrations.map((migration) => migration.name));
   for (const name of applied) {
     if (!known.has(name)) {
@@ -111,7 +121,15 @@ function refuseUnknown(applied: Set<string>, migrations: readonly Migration[]): 
   }
 }
 
-function assertDistinct(migrations: readonly Migration[]): void {
+export function olderSchema(lacking: Migration): StoreError {
+  return new StoreError(
+    'older-schema',
+    `expected all migrations that this program knows, saw none called ${lacking.name}: an older program made this database`,
+  );
+}
+
+/** @throws StoreError `invalid-migration` when a name stands twice */
+export function assertDistinct(migrations: readonly Migration[]): void {
   const names = new Set(migrations.map((migration) => migration.name));
   if (names.size !== migrations.length) {
     throw new StoreError('invalid-migration', 'expected each migration once, saw a name repeated');

@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { setTimeout } from 'node:timers/promises';
 import { PRIVATE_FILE_MODE } from './file.ts';
+import { expectParameter } from './parameters.ts';
 import { StoreError, type StoreErrorCode, systemCodeOf } from './store-error.ts';
 
 /**
@@ -156,26 +157,13 @@ export async function patiently<T>(attempt: () => T): Promise<T> {
 }
 
 /**
- * Checked here because node:sqlite does not refuse everything: an object in the first place is taken
- * for named parameters and moves all others by one, NaN becomes NULL, and every number is bound as
- * a REAL, so that `x / 7` with a bound 7 would not be a division of integers.
+ * Checked because node:sqlite does not refuse everything: an object in the first place is taken for named parameters and
+ * moves all others by one, NaN becomes NULL, and every number is bound as a REAL, so that `x / 7` with a bound 7 would not
+ * be a division of integers.
  */
 function toSqliteValue(value: unknown, index: number): SQLInputValue {
-  if (value === null || typeof value === 'string' || typeof value === 'bigint') return value;
-  if (Number.isSafeInteger(value)) return BigInt(value as number);
-  if (typeof value === 'number' && !Number.isNaN(value)) return value;
-  if (value instanceof Uint8Array) return value;
-  throw new StoreError(
-    'query',
-    `expected null, number, bigint, string or Uint8Array as parameter ${index + 1}, saw ${kindOf(value)}`,
-  );
-}
-
-/** Names the kind and never the value, which may be a secret. */
-function kindOf(value: unknown): string {
-  if (typeof value === 'number') return 'NaN';
-  if (typeof value !== 'object' || value === null) return typeof value;
-  return value.constructor?.name ?? 'object';
+  const parameter = expectParameter(value, index);
+  return Number.isSafeInteger(parameter) ? BigInt(parameter as number) : parameter;
 }
 
 function guarded<T>(doing: string, work: () => T): T {

@@ -1,12 +1,11 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { open, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { Kysely, type Transaction } from 'kysely';
 import type { Database, DatabaseOptions } from './database.ts';
 import { PRIVATE_FILE_MODE, syncDirectory } from './file.ts';
+import { startDatabase } from './kysely-database.ts';
 import { expectMigrated, type Migration, migrate } from './migration.ts';
 import { patiently, SqliteConnection } from './sqlite-connection.ts';
-import { type SqliteConnections, sqliteDialect } from './sqlite-dialect.ts';
+import { sqliteDialect } from './sqlite-dialect.ts';
 import { fileError, StoreError, systemCodeOf } from './store-error.ts';
 
 const MEMORY = ':memory:';
@@ -26,9 +25,7 @@ export async function openSqliteDatabase<Schema>(
   try {
     await migrate(writer, migrations);
     const reader = path === MEMORY ? writer : await openConnection(path, true);
-    const database = new SqliteDatabase<Schema>(writer, reader);
-    await database.start();
-    return database;
+    return await databaseOver<Schema>(writer, reader);
   } catch (error) {
     writer.close();
     throw error;
@@ -44,9 +41,7 @@ async function lookAtDatabase<Schema>(
   try {
     connection.configureToLook();
     await expectMigrated(connection, migrations);
-    const database = new SqliteDatabase<Schema>(connection, connection);
-    await database.start();
-    return database;
+    return await databaseOver<Schema>(connection, connection);
   } catch (error) {
     connection.close();
     throw error;
@@ -85,47 +80,9 @@ async function openConnection(path: string, readsOnly: boolean): Promise<SqliteC
   }
 }
 
-class SqliteDatabase<Schema> implements Database<Schema> {
-  readonly query: Kysely<Schema>;
-  /** Follows a transaction's work through its awaits, to see when it would wait for itself. */
-  readonly #current = new AsyncLocalStorage<{ open: boolean }>();
-
-  constructor(writer: SqliteConnection, reader: SqliteConnection) {
-    const connections: SqliteConnections = {
-      writer,
-      reader,
-      beforeWaiting: () => this.#refuseNested(),
-    };
-    this.query = new Kysely<Schema>({ dialect: sqliteDialect(connections) });
-  }
-
-  /** Kysely destroys no driver that was never used: without it, `close` would leave the connections open. */
-  async start(): Promise<void> {
-    await this.query.connection().execute(async () => {});
-  }
-
-  async transaction<T>(work: (query: Transaction<Schema>) => Promise<T>): Promise<T> {
-    return this.query.transaction().execute(async (transaction) => {
-      const current = { open: true };
-      try {
-        return await this.#current.run(current, () => work(transaction));
-      } finally {
-        // What the work started and did not await lives on, and may use the database again.
-        current.open = false;
-      }
-    });
-  }
-
-  async close(): Promise<void> {
-    await this.query.destroy();
-  }
-
-  #refuseNested(): void {
-    if (this.#current.getStore()?.open === true) {
-      throw new StoreError(
-        'nested',
-        'expected the query given to the transaction, saw the database used inside its work',
-      );
-    }
-  }
+function databaseOver<Schema>(
+  writer: SqliteConnection,
+  reader: SqliteConnection,
+): Promise<Database<Schema>> {
+  return startDatabase<Schema>((beforeWaiting) => sqliteDialect({ writer, reader, beforeWaiting }));
 }

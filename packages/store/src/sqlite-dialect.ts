@@ -10,6 +10,8 @@ import {
   SqliteQueryCompiler,
 } from 'kysely';
 import { Mutex } from './mutex.ts';
+import { RefusedStatements } from './refused-statements.ts';
+import { type SpeakingAdapter, SQLITE_WORDS } from './sql-words.ts';
 import { patiently, type SqliteConnection } from './sqlite-connection.ts';
 import { StoreError } from './store-error.ts';
 
@@ -34,7 +36,9 @@ export function sqliteDialect(connections: SqliteConnections): Dialect {
   };
 }
 
-class Adapter extends SqliteAdapter {
+class Adapter extends SqliteAdapter implements SpeakingAdapter {
+  readonly words = SQLITE_WORDS;
+
   // Otherwise Kysely locks the one connection it supposes, and readers wait for the writer.
   override get supportsMultipleConnections(): boolean {
     return true;
@@ -88,6 +92,7 @@ class RoutedConnection implements DatabaseConnection {
   readonly #turns: Mutex;
   /** While a transaction is under way: what ends our turn at the writer. */
   #endTurn: (() => void) | undefined;
+  readonly #refused = new RefusedStatements();
 
   constructor(connections: SqliteConnections, turns: Mutex) {
     this.#connections = connections;
@@ -96,6 +101,7 @@ class RoutedConnection implements DatabaseConnection {
 
   async begin(): Promise<void> {
     this.#endTurn = await this.#takeTurn();
+    this.#refused.forget();
     try {
       // IMMEDIATE takes the write lock now: a transaction that reads first and writes later could
       // otherwise be refused in the middle, when another process wrote in between.
@@ -108,6 +114,7 @@ class RoutedConnection implements DatabaseConnection {
 
   commit(): void {
     this.#assertAlive();
+    this.#refused.expectNone();
     this.#connections.writer.exec('commit');
     this.release();
   }
@@ -131,7 +138,7 @@ class RoutedConnection implements DatabaseConnection {
     const { reader, writer } = this.#connections;
     if (this.#endTurn !== undefined) {
       this.#assertAlive();
-      return run<R>(writer, query);
+      return this.#refused.watch(query.sql, async () => run<R>(writer, query));
     }
     if (SelectQueryNode.is(query.query) && reader !== writer) {
       this.#connections.beforeWaiting();

@@ -9,15 +9,18 @@
  * | `invalid-migration` | the list of migrations itself is wrong |
  * | `migration-failed` | a migration's statement was refused; that migration left no trace |
  * | `newer-schema` | the database holds a migration this program does not know |
- * | `older-schema` | the database lacks a migration, and was opened to be looked at only |
- * | `missing` | there is no database, and it was opened to be looked at only |
+ * | `older-schema` | the database lacks a migration, and was opened to be looked at only, or is one that is migrated by command |
+ * | `missing` | there is no database, and it was opened to be looked at only, or is one that is made by command |
  * | `corrupt` | the file is not a database, or a damaged one |
  * | `constraint` | a UNIQUE, NOT NULL, CHECK or FOREIGN KEY condition refused the write |
  * | `busy` | another process kept its lock longer than we wait |
  * | `full` | no space left |
+ * | `away` | a server does not answer, or the connection to it was lost |
+ * | `no-module` | a package is not installed that this URL needs |
+ * | `unsupported-server` | the server keeps less than we promise, or is too old |
  * | `io` | any other failure of the disk or its permissions |
  * | `nested` | a transaction's own work asked for something that waits for that transaction |
- * | `rolled-back` | the engine gave the transaction up by itself |
+ * | `rolled-back` | the transaction was given up: by the engine itself, or since a statement of it was refused |
  * | `overloaded` | too many callers wait already |
  * | `closed` | used after close |
  * | `query` | the engine refused the statement: a bug in the caller |
@@ -35,6 +38,9 @@ export type StoreErrorCode =
   | 'constraint'
   | 'busy'
   | 'full'
+  | 'away'
+  | 'no-module'
+  | 'unsupported-server'
   | 'io'
   | 'nested'
   | 'rolled-back'

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import fc from 'fast-check';
-import { sql } from 'kysely';
+import { CompiledQuery, sql } from 'kysely';
 import type { Database } from '../src/database.ts';
+import { wordsOf } from '../src/sql-words.ts';
 import { isStoreError } from '../src/store-error.ts';
 import { type DeviceSchema, deviceRow } from './device-schema.ts';
 
@@ -35,12 +36,12 @@ export function databaseConformance(
       const database = await open(t);
       const rows = [new Uint8Array(0), new Uint8Array(100_000).fill(0xff), Uint8Array.of(0)];
       for (const [id, hash] of rows.entries()) {
-        await database.query.insertInto('device').values({ id, hash, note: '\0é' }).execute();
+        await database.query.insertInto('device').values({ id, hash, note: 'é' }).execute();
       }
       const seen = await database.query.selectFrom('device').selectAll().orderBy('id').execute();
       assert.deepEqual(
         seen,
-        rows.map((hash, id) => ({ id, hash, note: '\0é' })),
+        rows.map((hash, id) => ({ id, hash, note: 'é' })),
       );
     });
 
@@ -75,17 +76,107 @@ export function databaseConformance(
       assert.deepEqual(await idsOf(database), [3]);
     });
 
-    it('reports a refused row as constraint, and the transaction may go on', async (t) => {
+    it('reports a refused row as constraint, and what does not let the error out commits nothing', async (t) => {
       const database = await open(t);
       const constraint = (error: unknown) => isStoreError(error, 'constraint');
+      const rolledBack = (error: unknown) => isStoreError(error, 'rolled-back');
+      await insert(database.query, 1);
+      const stubborn = database.transaction(async (query) => {
+        await insert(query, 2);
+        await assert.rejects(insert(query, 1), constraint);
+        await assert.rejects(insert(query, 3), rolledBack);
+      });
+      await assert.rejects(stubborn, rolledBack);
+      const orphan = database.query.insertInto('batch').values({ device: 99, period: 1 });
+      await assert.rejects(orphan.execute(), constraint, 'foreign keys are checked');
+      assert.deepEqual(await idsOf(database), [1]);
+    });
+
+    it('goes on after a refused row from the savepoint before it', async (t) => {
+      const database = await open(t);
       await insert(database.query, 1);
       await database.transaction(async (query) => {
         await insert(query, 2);
-        await assert.rejects(insert(query, 1), constraint);
+        await query.executeQuery(CompiledQuery.raw('savepoint here'));
+        await insert(query, 3);
+        await assert.rejects(insert(query, 1), (error) => isStoreError(error, 'constraint'));
+        await query.executeQuery(CompiledQuery.raw('rollback to here'));
+        await insert(query, 4);
+        await query.executeQuery(CompiledQuery.raw('release here'));
       });
-      const orphan = database.query.insertInto('batch').values({ device: 99, period: 1 });
-      await assert.rejects(orphan.execute(), constraint, 'foreign keys are checked');
-      assert.deepEqual(await idsOf(database), [1, 2]);
+      assert.deepEqual(await idsOf(database), [1, 2, 4]);
+    });
+
+    it('takes values as ? in text', async (t) => {
+      const database = await open(t);
+      const raw = (text: string, values: unknown[]) =>
+        database.query.executeQuery(CompiledQuery.raw(text, values));
+      await raw('insert into device (id, hash, note) values (?, ?, ?)', [
+        7,
+        Uint8Array.of(1),
+        'a?b',
+      ]);
+      const { numAffectedRows } = await raw(
+        'update device set note = ? where id = ? and note = ?',
+        [null, 7, 'a?b'],
+      );
+      assert.equal(numAffectedRows, 1n);
+    });
+
+    it('refuses values that one of the databases would not keep, and does not show them', async (t) => {
+      const database = await open(t);
+      for (const note of ['secret\0', Number.NaN, { secret: 1 }, new Date(0), true, undefined]) {
+        const wrong = sql`update device set note = ${note}`.execute(database.query);
+        await assert.rejects(wrong, (error) => {
+          return isStoreError(error, 'query') && !error.message.includes('secret');
+        });
+      }
+    });
+
+    it('speaks both dialects in one set of words', async (t) => {
+      const database = await open(t);
+      const words = wordsOf(database.query);
+      const one = async (text: string, values: unknown[] = []) =>
+        (await database.query.executeQuery(CompiledQuery.raw(text, values))).rows as object[];
+      const hash = Uint8Array.from({ length: 32 }, (_, n) => n);
+      await database.query.insertInto('device').values({ id: 5, hash, note: null }).execute();
+      assert.deepEqual(
+        await one(
+          `select ${words.greatest}(id, ?) as a, ${words.least}(id, ?) as b from device`,
+          [9, 9],
+        ),
+        [{ a: 9, b: 5 }],
+      );
+      const last = hash.subarray(24);
+      assert.deepEqual(
+        await one(`select id from device where ${words.lastOctets('hash', 8)} = ?`, [last]),
+        [{ id: 5 }],
+      );
+      const hex = JSON.stringify(['00', Buffer.from(hash).toString('hex')]);
+      assert.deepEqual(
+        await one(`select id from device where hash in (${words.octetsOf('?')})`, [hex]),
+        [{ id: 5 }],
+      );
+      const pairs = JSON.stringify([
+        [5, 5],
+        [6, 7],
+      ]);
+      assert.deepEqual(
+        await one(`select id from device where (id, id) in (${words.pairsOf('?')})`, [pairs]),
+        [{ id: 5 }],
+      );
+      await one('create table numbered_7 (id integer)');
+      await one('create table numbered_x (id integer)');
+      assert.deepEqual(await one(words.tablesNumbered('numbered_')), [{ name: 'numbered_7' }]);
+      const json = `select ${words.jsonArrayOf(`${words.jsonObject}('id', id)`)} as json from device`;
+      const text = async (query: string) => JSON.parse(Object.values((await one(query))[0]!)[0]);
+      assert.deepEqual(await text(json), [{ id: 5 }]);
+      assert.deepEqual(await text(`${json} where id > 5`), []);
+      assert.deepEqual(await text(`select ${words.jsonArray}(max(id), null) from device`), [
+        5,
+        null,
+      ]);
+      await one(`select id from device ${words.indexedBy('sqlite_autoindex_device_1')}`);
     });
 
     it('reports wrong SQL as query and does not show the values', async (t) => {

@@ -12,12 +12,19 @@ export const DEVICE_MIGRATIONS: readonly Migration[] = [
     statements: [
       'create table device (id integer primary key, hash blob not null unique, note text) strict',
     ],
+    postgres: [
+      'create table device (id bigint primary key, hash bytea not null unique, note text)',
+    ],
   },
   {
     name: 'test-0002-batch',
     statements: [
       `create table batch (device integer not null references device (id), period integer not null)
        strict`,
+      'create index batch_period on batch (period)',
+    ],
+    postgres: [
+      'create table batch (device bigint not null references device (id), period bigint not null)',
       'create index batch_period on batch (period)',
     ],
   },

@@ -216,7 +216,15 @@ describe('sqlite in a file', () => {
 describe('database URLs', () => {
   it('are refused when nothing here implements them, without showing a password', async () => {
     const secret = 'postgres://user:secret@host/name';
-    for (const url of [secret, 'mysql://secret@host', 'sqlite:', 'secret', '', 'SQLITE:x']) {
+    for (const url of [
+      secret,
+      'postgres://host/db?password=secret',
+      'mysql://secret@host',
+      'sqlite:',
+      'secret',
+      '',
+      'SQLITE:x',
+    ]) {
       await assert.rejects(open(url), (error) => {
         return isStoreError(error, 'unsupported-url') && !error.message.includes('secret');
       });
