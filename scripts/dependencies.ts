@@ -1,5 +1,5 @@
 /**
- * `npm run dependencies`: holds the lock file against `scripts/reviewed-packages.json`, the packages that somebody has looked
+ * `npm run check:dependencies`: holds the lock file against `scripts/reviewed-packages.json`, the packages that somebody has looked
  * at. Needs no network. `-- --online` asks the registry besides what is known against them, and says so when it cannot.
  * `-- --accept` writes the list anew: what has changed in it is what is to be reviewed before it is committed.
  *
@@ -15,7 +15,7 @@ const LOCK_FILE = join(ROOT, 'package-lock.json');
 const REVIEWED_FILE = join(import.meta.dirname, 'reviewed-packages.json');
 
 /** They allow what the Apache License 2.0 of this project does, and ask for no more than a notice. */
-const LICENCES = ['Apache-2.0', 'BSD-3-Clause', 'ISC', 'MIT', 'MIT OR Apache-2.0'];
+const LICENCES = ['0BSD', 'Apache-2.0', 'BSD-3-Clause', 'ISC', 'MIT', 'MIT OR Apache-2.0'];
 /** What has to run when it is installed, and why that is borne. None of it is installed by users. */
 const INSTALL_SCRIPTS: Readonly<Record<string, string>> = {
   'node@24.21.0':

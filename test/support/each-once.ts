@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { TestContext } from 'node:test';
-import { decode, encode } from '@chrysalis/coer';
+import { decode } from '@chrysalis/coer';
 import { cocoonPoints, Expansion } from '@chrysalis/crypto';
 import { caterpillarKeysOf, type Fleet } from '@chrysalis/fleet';
 import { Ieee1609Dot2Data, signedPayload } from '@chrysalis/ieee1609dot2';
@@ -87,7 +87,7 @@ function certificateIn(answer: Uint8Array): Uint8Array {
   assert(pdu.type === 'pcaRa' && pdu.value.type === 'pcaRaCertResponse');
   const { reply } = pdu.value.value;
   assert(reply.type === 'success' && reply.value.type === 'signedEncrypted');
-  return encode(Ieee1609Dot2Data, reply.value.value);
+  return reply.value.value.octets;
 }
 
 /** The entries of all zips as the devices were given them. */

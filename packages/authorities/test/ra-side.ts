@@ -4,7 +4,6 @@ import { type Point, PrivateKey, sha256, systemRandom } from '@chrysalis/crypto'
 import {
   asCertificate,
   fromPoint,
-  Ieee1609Dot2Data,
   TrustStore,
   time32FromUnix,
   unixFromTime32,

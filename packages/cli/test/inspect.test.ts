@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { decode, encode, encoded } from '@chrysalis/coer';
+import { encode, encoded } from '@chrysalis/coer';
 import { systemRandom } from '@chrysalis/crypto';
 import {
   encryptForCertificate,
