@@ -13,6 +13,8 @@ import { runSoak } from './soak.ts';
 import { complaintsOf } from './verdict.ts';
 
 const number = (name: string, otherwise: number) => Number(process.env[name] ?? otherwise);
+// Its RA goes with it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 const parent = await mkdtemp(join(tmpdir(), 'chrysalis-soak-'));
 try {
   const report = await runSoak({

@@ -1,5 +1,5 @@
 /** What is wrong with what a soak has shown. */
-import type { SoakReport } from './soak.ts';
+import type { SoakReport } from './report.ts';
 
 type Shed = SoakReport['sheds']['download'];
 

@@ -38,9 +38,9 @@ describe('an RA under attack', () => {
     assert.deepEqual(complaintsOf(report), []);
     assert.equal(report.attack.requests, KINDS.length * TIMES);
     const told = Object.values(report.attack.outcomes).filter((outcomes) => '500' in outcomes);
-    // Most of them came as far as the RA itself, and each class of refusal was had.
+    // Most of them came as far as the RA itself, to each step that refuses.
     assert(told.length > KINDS.length / 2, JSON.stringify(report.attack.outcomes));
-    for (const code of ['5055', '5056', '5057', '5065', '5067', '5070', '5072', '5900', '5902']) {
+    for (const code of ['5055', '5056', '5057', '5067', '5070', '5072', '5900']) {
       assert((report.refusals[code] ?? 0) > 0, `expected code ${code} among the refusals`);
     }
     const { visits, check } = report.honest;

@@ -4,7 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { runSoak, type SoakReport } from '../soak/soak.ts';
+import type { SoakReport } from '../soak/report.ts';
+import { runSoak } from '../soak/soak.ts';
 import { complaintsOf } from '../soak/verdict.ts';
 
 const SECONDS = 12;
