@@ -12,7 +12,7 @@ import type { HonestReport } from '../hostile/honest-report.ts';
 import { honestFailures } from '../hostile/honest-report.ts';
 import type { Kind } from '../hostile/kind.ts';
 import { KINDS } from '../hostile/kinds.ts';
-import { runHostile } from '../hostile/run.ts';
+import { type HostileReport, runHostile } from '../hostile/run.ts';
 import { complaintsOf } from '../hostile/verdict.ts';
 
 /** Each kind so often. */
@@ -109,6 +109,39 @@ describe('an honest device', () => {
   })) {
     it(`has failed when it ${what}`, () => {
       assert.equal(honestFailures(changed(changes), 2).length, 1);
+    });
+  }
+});
+
+describe('an attack', () => {
+  const standing = { rssMb: 300, heapMb: 60, descriptors: 70, connections: 0, held: 0 };
+  const sound = {
+    attack: { findings: [] },
+    honestFailures: [],
+    health: { asked: 9, failed: 0, longestMs: 5 },
+    before: standing,
+    after: standing,
+    faults: [],
+    exitStatus: 0,
+  } as unknown as HostileReport;
+
+  it('that has shown nothing of these is borne', () => {
+    assert.deepEqual(complaintsOf(sound), []);
+  });
+
+  for (const [what, changes] of Object.entries({
+    'an attacker who was told something': { attack: { findings: ['wrong path: 404'] } },
+    'an honest device that failed': { honestFailures: ['info later: http-500, 1 times'] },
+    'a health check that was not answered': { health: { ...sound.health, failed: 1 } },
+    'memory that was kept': { after: { ...standing, rssMb: 500 } },
+    'connections that were kept': { after: { ...standing, connections: 1 } },
+    'refusals that never left': { after: { ...standing, held: 1 } },
+    'descriptors that were kept': { after: { ...standing, descriptors: 170 } },
+    'a fault of the RA': { faults: ['{"level":50}'] },
+    'an RA that ends badly': { exitStatus: null },
+  })) {
+    it(`has found ${what}`, () => {
+      assert.equal(complaintsOf({ ...sound, ...changes } as HostileReport).length, 1);
     });
   }
 });
