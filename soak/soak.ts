@@ -10,8 +10,9 @@ import { Watch } from './watch.ts';
 
 /** Visits at a time while it is measured what the RA can do: enough that it never waits for one. */
 const LANES = 48;
-/** Besides: devices that ask in one moment, as when a week begins. */
-const HERD = 500;
+/** Besides: devices that ask in one moment, as when a week begins. So many seconds' work of theirs, and at most so many. */
+const HERD_SEC = 3;
+const MAX_HERD = 500;
 const HERD_EVERY_MS = 30_000;
 const LOOP_RESOLUTION_MS = 10;
 
@@ -70,7 +71,8 @@ async function round(options: SoakOptions, generator: Generator, watch: Watch): 
   const before = generator.notSent;
   const left = Math.max(1, Math.min(roundSeconds, seconds - watch.elapsedSec));
   watch.isUnderLoad = true;
-  const herds = setInterval(() => void generator.herd(HERD), HERD_EVERY_MS);
+  const herd = Math.min(MAX_HERD, Math.ceil(capacityPerSec * HERD_SEC));
+  const herds = setInterval(() => void generator.herd(herd), HERD_EVERY_MS);
   const begun = await generator.openLoop(offeredPerSec, left);
   clearInterval(herds);
   watch.isUnderLoad = false;
