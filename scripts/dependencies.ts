@@ -3,8 +3,8 @@
  * at. Needs no network. `-- --online` asks the registry besides what is known against them, and says so when it cannot.
  * `-- --accept` writes the list anew: what has changed in it is what is to be reviewed before it is committed.
  *
- * Of each package: its licence, that its octets are those of the hash, that nothing of it runs when it is installed, and, for
- * those that users get, that it is JavaScript alone.
+ * Of each package: its licence, that its octets are those of the hash, that nothing of it runs when it is installed, that it
+ * has no native addon, and, of those that users get, that it is the same on every platform.
  */
 import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
@@ -74,16 +74,17 @@ export function complaintsOf(lock: LockFile, reviewed: Reviewed): string[] {
   ];
 }
 
-/** Files of addons in packages that users get, below a root that they are installed in. */
+/**
+ * Files of addons, below a root where the packages are installed. Of all of them: what an operator may add (pg, the client of
+ * an object store) is a package of developers here.
+ */
 export function addonsBelow(root: string, lock: LockFile): string[] {
-  return foreign(lock)
-    .filter(([, { dev }]) => dev !== true)
-    .flatMap(([path]) =>
-      globSync(['**/*.node', '**/binding.gyp'], {
-        cwd: join(root, path),
-        exclude: ['node_modules/**'],
-      }).map((file) => `${path}/${file}`),
-    );
+  return foreign(lock).flatMap(([path]) =>
+    globSync(['**/*.node', '**/binding.gyp'], {
+      cwd: join(root, path),
+      exclude: ['node_modules/**'],
+    }).map((file) => `${path}/${file}`),
+  );
 }
 
 function ruleBroken(name: string, entry: LockEntry): string[] {

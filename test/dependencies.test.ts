@@ -1,5 +1,6 @@
 /** The lock file holds what was reviewed and nothing else; it is not asked of any registry. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import {
@@ -12,6 +13,7 @@ import {
   readReviewed,
 } from '../scripts/dependencies.ts';
 
+const ROOT = join(import.meta.dirname, '..');
 const SHA512 = `sha512-${'A'.repeat(86)}==`;
 const SOUND = { version: '1.0.0', license: 'MIT', integrity: SHA512 };
 
@@ -27,7 +29,20 @@ describe('the packages of the lock file', () => {
   });
 
   it('have no addon that users would have to build or to trust', () => {
-    assert.deepEqual(addonsBelow(join(import.meta.dirname, '..'), readLockFile()), []);
+    assert.deepEqual(addonsBelow(ROOT, readLockFile()), []);
+  });
+});
+
+describe('the project', () => {
+  it('runs nothing itself when it is installed, with whatever Node the machine has', () => {
+    const { scripts } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    // What npm runs by itself: `dependencies` too, whenever node_modules has changed.
+    const own = ['preinstall', 'install', 'postinstall', 'prepublish', 'prepare', 'dependencies'];
+    const run = own.flatMap((name) => [name, `pre${name}`, `post${name}`]);
+    assert.deepEqual(
+      Object.keys(scripts).filter((name) => run.includes(name)),
+      [],
+    );
   });
 });
 
