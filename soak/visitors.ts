@@ -15,6 +15,8 @@ import type { LiveRa } from '../test/support/live-ra.ts';
 const PROVISION = '/provision-pseudonym-certificate-batch';
 /** A signed request is good for five seconds: the same one serves for less, and the generator signs little. */
 const RESIGN_MS = 3000;
+/** Before what was not there is asked for again. */
+const PAUSE_MS = 100;
 const random = systemRandom;
 
 /** As the RA sheds them (`packages/ra/src/load.ts`). */
@@ -89,12 +91,12 @@ export class Visitors {
   /** Registers devices, and waits until their first batches are there. */
   async prepare(devices: number, lines: LineFactory): Promise<void> {
     while (this.#registered.length < devices) {
-      const line = await lines.open();
       const visit = this.#provisioning();
-      const answer = await line.ask(visit.steps[0]!.octets());
-      if (answer.status !== 200) throw new Error(`expected 200 at first, saw ${answer.status}`);
-      this.#keep(visit.device, answer.body);
-      line.close();
+      const answer = await askOnce(lines, visit.steps[0]!);
+      visit.answered?.(answer);
+      if (answer.status === 200) this.#keep(visit.device, answer.body);
+      // Late before anybody has come: somebody else uses the machine.
+      else await pause();
     }
     for (const one of this.#registered) await this.#untilServed(one, lines);
     this.#acknowledged = 0;
@@ -132,14 +134,19 @@ export class Visitors {
   }
 
   async #untilServed(one: Registered, lines: LineFactory): Promise<void> {
-    for (;;) {
-      const line = await lines.open();
-      const answer = await line.ask(one.steps[1]!.octets());
-      line.close();
-      if (answer.status === 200) return;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    while ((await askOnce(lines, one.steps[1]!)).status !== 200) await pause();
   }
+}
+
+async function askOnce(lines: LineFactory, step: Step): Promise<LineAnswer> {
+  const line = await lines.open();
+  const answer = await line.ask(step.octets());
+  line.close();
+  return answer;
+}
+
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 }
 
 const POLICY = getOf('/download/policy/local');
