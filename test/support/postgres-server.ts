@@ -1,6 +1,6 @@
 /** A real PostgreSQL for tests: from the machine's binaries, in a directory of its own, on loopback and a socket. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, globSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { chmod, chown, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -34,6 +34,8 @@ export interface PostgresServer {
   readonly socketDirectory: string;
   /** Runs SQL as its owner, by psql; what it prints. */
   psql(sql: string, database?: string): string;
+  /** From now on this role is asked for its password. */
+  demandPassword(role: string): void;
   /** Ends it at once, as a crash does, or in order; then `start` has it answer again, in the same place. */
   stop(how: 'immediate' | 'fast'): Promise<void>;
   start(): Promise<void>;
@@ -98,6 +100,11 @@ export async function startPostgres(): Promise<PostgresServer> {
     psql,
     start,
     stop,
+    demandPassword(role) {
+      const file = join(data, 'pg_hba.conf');
+      writeFileSync(file, `host all ${role} all scram-sha-256\n${readFileSync(file, 'utf8')}`);
+      psql('select pg_reload_conf()');
+    },
     newUrl: () => `postgres://owner@127.0.0.1:${port}/postgres?schema=test_${schemas++}`,
     async close() {
       await stop('immediate');

@@ -10,6 +10,7 @@ import { loadConfig } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
 import { AUTHORITY_CONFIG_FILE } from './state-directory.ts';
 import { type StateFiles, stateFiles } from './state-files.ts';
+import { databaseFile, objectsDirectory } from './stores.ts';
 import { versionOfPackage } from './version.ts';
 
 interface BackupOptions {
@@ -27,6 +28,8 @@ interface Named {
   readonly essential: Readonly<Record<string, string>>;
   /** Every other file. */
   readonly files: readonly string[];
+  /** What no file is: a server has it, and its own backup. */
+  readonly elsewhere: readonly string[];
 }
 
 const PRIVATE_DIRECTORY = 0o700;
@@ -45,7 +48,8 @@ export function addBackupCommand(program: Command, context: CliContext): void {
 The databases are copied as they were at one moment, the files after them; devices are served meanwhile. Beside the file
 there has to be room for the databases once more until it is done. Keys go in as they lie in their files: encrypted if
 they are. Whoever reads the backup has everything that the state directory has: keep it as you keep that.
-What the configuration names outside the state directory is not in it, and is listed; nor are keys in a token.
+What the configuration names outside the state directory is not in it, and is listed; nor are keys in a token, a
+PostgreSQL and an S3, which have backups of their own (docs/guides/postgresql.md).
 
 Examples:
   chrysalis backup --to /mnt/backup/ra-2026-11-22.tar
@@ -92,7 +96,7 @@ const ARCHIVE = 'archive';
  */
 async function copyState(
   directory: string,
-  { kind, store, essential, files }: Named,
+  { kind, store, essential, files, elsewhere }: Named,
   temporary: string,
   { clock, signal }: CliContext,
 ): Promise<{ readonly manifest: Manifest; readonly sha256: string }> {
@@ -110,9 +114,12 @@ async function copyState(
     createdAt: new Date(clock.now()).toISOString(),
     kind,
     databases: ordered.map((name, n) => ({ name, migrations: [...(migrations[n] ?? [])] })),
-    elsewhere: [...new Set([...Object.values(essential), ...files])]
-      .filter((path) => !isWithin(path, directory))
-      .sort(),
+    elsewhere: [
+      ...elsewhere,
+      ...[...new Set([...Object.values(essential), ...files])]
+        .filter((path) => !isWithin(path, directory))
+        .sort(),
+    ],
   };
   const sources = async function* (): AsyncGenerator<Source> {
     for (const [n, name] of ordered.entries()) yield { name, path: copies[n]?.to ?? '' };
@@ -178,17 +185,26 @@ export async function namedBy(directory: string): Promise<Named> {
       kind: 'authority',
       essential: {},
       files: pathsIn(await loadAuthorityConfig(directory)),
+      elsewhere: [],
     };
   }
   const config = await loadConfig(directory);
-  const store = config.store.url.slice('sqlite:'.length);
-  const objects = config.objects.url.slice('file:'.length);
+  const store = databaseFile(config);
+  const objects = objectsDirectory(config);
   const audit = config.audit.enabled ? { 'audit.directory': config.audit.directory } : {};
   return {
     kind: 'ra',
-    store,
-    essential: { 'store.url': store, 'objects.url': objects, ...audit },
+    ...(store !== undefined && { store }),
+    essential: {
+      ...(store !== undefined && { 'store.url': store }),
+      ...(objects !== undefined && { 'objects.url': objects }),
+      ...audit,
+    },
     files: pathsIn(config),
+    elsewhere: [
+      ...(store === undefined ? ['the database, which a PostgreSQL has'] : []),
+      ...(objects === undefined ? ['the objects, which an S3 has'] : []),
+    ],
   };
 }
 

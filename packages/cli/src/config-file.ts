@@ -209,11 +209,13 @@ epoch = ${I_PERIOD_EPOCH}
 ${iPeriodHours === undefined ? '# ' : ''}length-sec = ${iPeriodHours === undefined ? I_PERIOD_LENGTH_SEC : iPeriodHours * SECONDS_PER_HOUR}
 
 [store]
-# The database: sqlite:PATH.
+# The database: sqlite:PATH, or postgres://USER@HOST/DATABASE of PostgreSQL 15 or later (docs/guides/postgresql.md), which
+# \`chrysalis migrate\` prepares. No password in here: password-file names a file, or PGPASSWORD or PGPASSFILE has it.
 url = "sqlite:ra/chrysalis.db"
+# password-file = "ra/database-password"
 
 [objects]
-# The certificate batches and other files that devices download: file:DIRECTORY.
+# The certificate batches and other files that devices download: file:DIRECTORY, or s3://BUCKET/PREFIX?region=REGION.
 url = "file:ra/objects"
 `;
 }

@@ -205,10 +205,17 @@ const Schema = z.strictObject({
       .optional(),
   }),
   store: z.strictObject({
-    url: z.string().regex(/^(sqlite|postgres|postgresql):./, 'expected sqlite:PATH'),
+    url: z
+      .string()
+      .regex(
+        /^(sqlite:|postgres:\/\/|postgresql:\/\/)./,
+        'expected sqlite:PATH or postgres://HOST/DATABASE',
+      ),
+    // Of a PostgreSQL; PGPASSWORD and PGPASSFILE without it.
+    'password-file': path.optional(),
   }),
   objects: z.strictObject({
-    url: z.string().regex(/^file:./, 'expected file:DIRECTORY'),
+    url: z.string().regex(/^(file:|s3:\/\/)./, 'expected file:DIRECTORY or s3://BUCKET/PREFIX'),
   }),
 });
 
@@ -305,7 +312,7 @@ function expectation(issue: Issue): string {
 
 /** A store URL may hold a password, and a key may stand where its path belongs. */
 function show(name: string, input: unknown): string {
-  if (name === 'store.url') return 'another';
+  if (name === 'store.url' || name === 'objects.url') return 'another';
   if (typeof input === 'string' && isPerhapsKey(input)) return 'what may be a key';
   const text = JSON.stringify(input, (_, value: unknown) =>
     typeof value === 'bigint' ? String(value) : value,
@@ -369,7 +376,10 @@ function absolutePaths(config: ChrysalisConfig, directory: string): ChrysalisCon
       },
     }),
     audit: { ...audit, directory: at(audit.directory) },
-    store: { url: absoluteUrl(store.url, 'sqlite:', at) },
+    store: {
+      url: absoluteUrl(store.url, 'sqlite:', at),
+      ...(store.passwordFile !== undefined && { passwordFile: at(store.passwordFile) }),
+    },
     objects: { url: absoluteUrl(objects.url, 'file:', at) },
   };
 }

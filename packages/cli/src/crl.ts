@@ -11,7 +11,6 @@ import {
 } from '@chrysalis/ieee1609dot2';
 import { RA_MIGRATIONS, type RaSchema } from '@chrysalis/ra';
 import { CRL_SERIES, formatHex, timeOf } from '@chrysalis/scms';
-import { openDatabase } from '@chrysalis/store';
 import { type Command, InvalidArgumentError } from 'commander';
 import { openOperatorAudit } from './audit-parts.ts';
 import { loadConfig } from './config.ts';
@@ -21,6 +20,7 @@ import { iPeriodOfDevices } from './i-period.ts';
 import { openCrlg } from './in-process.ts';
 import { fromText } from './inspect-input.ts';
 import { openRaCustody } from './open-custody.ts';
+import { openRaStore } from './stores.ts';
 
 interface CrlOptions {
   readonly dir: string;
@@ -90,7 +90,7 @@ async function revokeOne(context: CliContext, options: RevokeOptions): Promise<v
   const keys = await openRaCustody(config, directory, context);
   const crlg = await openCrlg({ directory, clock, iPeriod, keys });
   resources.defer(() => crlg.close());
-  const ra = await openDatabase<RaSchema>(config.store.url, RA_MIGRATIONS);
+  const ra = await openRaStore(config);
   resources.defer(() => ra.close());
   const audit = await openOperatorAudit(config, context, resources);
   const parties = { directory, config, crlg, ra, audit, iPeriod, now: timeOf(clock), keys };

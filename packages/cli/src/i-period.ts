@@ -12,6 +12,7 @@ import { type Database, isStoreError, openDatabase, type StoreErrorCode } from '
 import type { ChrysalisConfig } from './config.ts';
 import { CliError } from './context.ts';
 import { readPolicyState } from './pg-state.ts';
+import { isMigratedByCommand, openRaStore } from './stores.ts';
 
 /** The i-periods of the RA: those that it is configured with, or those that were recorded at its first start. */
 export async function openIPeriod(
@@ -56,7 +57,7 @@ export async function iPeriodOfDevices(
     if (isRecorded) return await openIPeriod(config, looked, ofPolicy);
   }
   // No RA was started yet: the first device decides what its first start will find.
-  const database = await openDatabase<RaSchema>(config.store.url, RA_MIGRATIONS);
+  const database = await openRaStore(config);
   resources.defer(() => database.close());
   // Awaited here: the database is closed when the work is done, not when it has begun.
   return await openIPeriod(config, database, ofPolicy);
@@ -68,13 +69,13 @@ const OTHER_VERSION: Partial<Record<StoreErrorCode, string>> = {
 };
 
 /** Undefined when there is none. */
-async function lookAtRaDatabase({
-  store,
-}: ChrysalisConfig): Promise<Database<RaSchema> | undefined> {
+async function lookAtRaDatabase(config: ChrysalisConfig): Promise<Database<RaSchema> | undefined> {
   try {
-    return await openDatabase<RaSchema>(store.url, RA_MIGRATIONS, { readsOnly: true });
+    return await openRaStore(config, { readsOnly: true });
   } catch (cause) {
     if (!isStoreError(cause)) throw cause;
+    // Where it is made by command there is nothing to make here.
+    if (isMigratedByCommand(config)) throw cause;
     if (cause.code === 'missing') return undefined;
     const hint = OTHER_VERSION[cause.code];
     if (hint === undefined) throw cause;

@@ -15,6 +15,7 @@ import { addInitCommand } from './init.ts';
 import { addInspectCommand } from './inspect.ts';
 import { addKeysCommands } from './keys.ts';
 import { addMaCommands } from './ma.ts';
+import { addMigrateCommand } from './migrate.ts';
 import { addPolicyCommands } from './policy.ts';
 import { addRestoreCommand } from './restore.ts';
 import { addServeCommand } from './serve.ts';
@@ -79,6 +80,7 @@ Results go to standard output, everything else to standard error. Exit status: 0
     );
   addInitCommand(program, context);
   addServeCommand(program, context);
+  addMigrateCommand(program, context);
   addStatusCommand(program, context);
   addDeviceCommands(program, context);
   addBlacklistCommands(program, context);
@@ -134,6 +136,11 @@ const STORE_HINTS: Partial<Record<StoreError['code'], string>> = {
   full: 'the disk is full',
   busy: 'another program holds the database locked: end it',
   'newer-schema': 'take the version of chrysalis that made it, or a later one',
+  'older-schema': 'chrysalis migrate brings it up to date, while others go on',
+  missing:
+    'chrysalis migrate makes the tables of a database that is there; nobody makes a database or a bucket here',
+  away: 'see that the server runs, and that store.url or objects.url has its address',
+  'unsupported-server': 'docs/guides/postgresql.md says what a server has to promise',
 };
 
 /** Hints for what the operating system or TLS refuses: none of it is a bug of ours. */

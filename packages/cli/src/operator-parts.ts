@@ -17,6 +17,7 @@ import { type ChrysalisConfig, loadConfig } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
 import { createLog } from './log.ts';
 import { ownPolicyOf } from './ra-parts.ts';
+import { databaseFile, openRaObjects, openRaStore } from './stores.ts';
 import { loadTrust, trustConfigured } from './trust.ts';
 
 /** `serve` says it already: who configures an RA vouches for its certificate. */
@@ -50,7 +51,7 @@ export async function openOperatorParts(
   });
   const certificate = await readCertificateFile(config.ra.certificate);
   trustConfigured(trust, certificate, SILENT);
-  const objects = await openDirectoryObjectStore(config.objects.url.slice('file:'.length));
+  const objects = await openRaObjects(config);
   const surroundings = { trust, clock, iPeriod, log, database, objects };
   const policy = new FollowedPolicy(surroundings, ownPolicyOf(config));
   await policy.look();
@@ -79,19 +80,20 @@ export async function openRaDatabase(
   config: ChrysalisConfig,
   resources: AsyncDisposableStack,
 ): Promise<Database<RaSchema>> {
-  const { url } = config.store;
-  if (url.startsWith('sqlite:')) {
-    await access(url.slice('sqlite:'.length)).catch(() => {
+  const file = databaseFile(config);
+  if (file !== undefined) {
+    await access(file).catch(() => {
       throw neverStarted(config);
     });
   }
-  const database = await openDatabase<RaSchema>(url, RA_MIGRATIONS);
+  const database = await openRaStore(config);
   resources.defer(() => database.close());
   return database;
 }
 
-function neverStarted({ store }: ChrysalisConfig): CliError {
-  const seen = store.url.startsWith('sqlite:') ? ` in ${store.url.slice('sqlite:'.length)}` : '';
+function neverStarted(config: ChrysalisConfig): CliError {
+  const file = databaseFile(config);
+  const seen = file === undefined ? '' : ` in ${file}`;
   return new CliError(`expected the database of an RA that was started, saw none${seen}`, {
     hint: 'chrysalis serve makes it at its first start',
   });

@@ -6,6 +6,7 @@ import { AuthorityError, expectOwnersOnly, isSealed, pemKeyOf } from '@chrysalis
 import { isPkcs11Uri } from '@chrysalis/ra';
 import type { AuthorityConfig } from './authority-config.ts';
 import type { ChrysalisConfig } from './config.ts';
+import { objectsDirectory } from './stores.ts';
 
 /** Where a configuration has private files, beside those that are known by their names. Absolute paths. */
 export interface PrivatePlaces {
@@ -17,7 +18,8 @@ export interface PrivatePlaces {
 }
 
 export function placesOf(config: ChrysalisConfig, directory: string): PrivatePlaces {
-  const { ra, objects } = config;
+  const { ra } = config;
+  const objects = objectsDirectory(config);
   const peers = [config.pca, config.la1, config.la2];
   const keys = [
     ...[ra.tlsKey, ra.signingKey, ra.encryptionKey],
@@ -26,7 +28,7 @@ export function placesOf(config: ChrysalisConfig, directory: string): PrivatePla
   return {
     directory: resolve(directory),
     keys: keys.filter((key) => !isPkcs11Uri(key)),
-    objects: objects.url.slice('file:'.length),
+    ...(objects !== undefined && { objects }),
   };
 }
 

@@ -19,18 +19,18 @@ import {
   type PipelineOptions,
   type PolicyOverrides,
   type PolicySource,
-  RA_MIGRATIONS,
   type RaIdentity,
   type RaSchema,
   withFormerEnds,
 } from '@chrysalis/ra';
 import { type Clock, timeOf } from '@chrysalis/scms';
-import { type Database, openDatabase, openDirectoryObjectStore } from '@chrysalis/store';
+import type { Database } from '@chrysalis/store';
 import type { ChrysalisConfig } from './config.ts';
 import type { CliContext } from './context.ts';
 import { iPeriodOfPolicy, openIPeriod } from './i-period.ts';
 import { type InProcessPolicyGenerator, openPolicyGenerator } from './in-process.ts';
 import { openPeers } from './peers.ts';
+import { openRaObjects, openRaStore } from './stores.ts';
 import { RaKeys } from './token-keys.ts';
 import { loadTrust, trustConfigured } from './trust.ts';
 
@@ -72,7 +72,7 @@ export async function openRaParts(
   const raKeys = new RaKeys({ directory, keys, env, random }, resources);
   const loaded = await loadIdentity(config, { raKeys, keys });
   trustConfigured(trust, loaded.certificate, log);
-  const database = await openDatabase<RaSchema>(config.store.url, RA_MIGRATIONS);
+  const database = await openRaStore(config);
   resources.defer(() => database.close());
   const identity = new IdentityInForce(await withEnds(loaded, config, database, clock));
   const surroundings = { directory, trust, clock, log, keys };
@@ -97,7 +97,7 @@ export async function openRaParts(
     trust,
     ...peers,
     database,
-    objects: await openDirectoryObjectStore(config.objects.url.slice('file:'.length)),
+    objects: await openRaObjects(config),
     linkageCache: config.pipeline.linkageCache,
     ...(pauseAfterWeeks > 0 && { pauseAfterSec: pauseAfterWeeks * SECONDS_PER_WEEK }),
     iPeriod,

@@ -82,8 +82,10 @@ async function unpack(
 function expectKnown(file: string, { kind, databases, chrysalis }: Manifest): void {
   if (kind !== 'ra') return;
   const known = new Set(RA_MIGRATIONS.map(({ name }) => name));
-  // The RA's is the first: those of authorities have migrations of other names.
-  const unknown = databases[0]?.migrations.find((name) => !known.has(name));
+  // Those of authorities have migrations of other names; the RA's is not there when a server had it.
+  const [first] = RA_MIGRATIONS;
+  const ofRa = databases.find(({ migrations }) => first && migrations.includes(first.name));
+  const unknown = ofRa?.migrations.find((name) => !known.has(name));
   if (unknown === undefined) return;
   throw new CliError(
     `${file}: expected migrations that this program knows, saw ${unknown}: chrysalis ${chrysalis} made it`,

@@ -16,6 +16,7 @@ export {
 export { GroupCommit } from './group-commit.ts';
 export { createMemoryObjectStore } from './memory-object-store.ts';
 export { MAX_OBJECT_OCTETS, type ObjectStore } from './object-store.ts';
+export { openObjectStore } from './open-object-store.ts';
 export { isPostgresUrl } from './postgres-url.ts';
 export { type SqlWords, wordsOf } from './sql-words.ts';
 export {

@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createFailingObjectStore, type Outcome } from '../src/failing-object-store.ts';
 import { createMemoryObjectStore } from '../src/memory-object-store.ts';
-import type { ObjectStore } from '../src/object-store.ts';
 import { isStoreError } from '../src/store-error.ts';
-import { keysOf, objectStoreConformance } from './object-store-conformance.ts';
+import { keysOf, objectStoreConformance, repeating } from './object-store-conformance.ts';
 
 const OUTCOMES: readonly Outcome[] = ['fails', 'applied-and-fails', 'works'];
 
@@ -60,27 +59,3 @@ describe('failing object store', () => {
     assert.deepEqual(calls, ['0 put a', '1 get b', '2 list c']);
   });
 });
-
-function repeating(store: ObjectStore): ObjectStore {
-  const repeat = async <T>(call: () => Promise<T>): Promise<T> => {
-    for (;;) {
-      try {
-        return await call();
-      } catch (error) {
-        if (!isStoreError(error, 'io')) throw error;
-      }
-    }
-  };
-  return {
-    put: (key, octets) => {
-      const copy = new Uint8Array(octets);
-      return repeat(() => store.put(key, copy));
-    },
-    get: (key) => repeat(() => store.get(key)),
-    delete: (key) => repeat(() => store.delete(key)),
-    deleteAll: (prefix) => repeat(() => store.deleteAll(prefix)),
-    async *list(prefix) {
-      yield* await repeat(() => keysOf(store, prefix));
-    },
-  };
-}

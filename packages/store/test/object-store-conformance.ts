@@ -4,10 +4,11 @@ import fc from 'fast-check';
 import type { ObjectStore } from '../src/object-store.ts';
 import { isStoreError } from '../src/store-error.ts';
 
-/** What every ObjectStore promises; `open` gives an empty one. */
+/** What every ObjectStore promises; `open` gives an empty one. Where a call costs more, fewer sequences are run. */
 export function objectStoreConformance(
   name: string,
   open: (t: TestContext) => Promise<ObjectStore>,
+  numRuns = 40,
 ): void {
   describe(`${name} as an object store`, () => {
     it('gives back what was put, as the reader’s own plain Uint8Array', async (t) => {
@@ -196,7 +197,7 @@ export function objectStoreConformance(
         assert.deepEqual(await keysOf(store, ''), [...model.keys()].sort());
         for (const [known, octets] of model) assert.deepEqual(await store.get(known), octets);
       });
-      await fc.assert(sequence, { numRuns: 40 });
+      await fc.assert(sequence, { numRuns });
     });
   });
 }
@@ -206,4 +207,29 @@ export async function keysOf(store: ObjectStore, prefix: string): Promise<string
   const keys: string[] = [];
   for await (const key of store.list(prefix)) keys.push(key);
   return keys;
+}
+
+/** As a caller that repeats what failed, until it succeeds. */
+export function repeating(store: ObjectStore): ObjectStore {
+  const repeat = async <T>(call: () => Promise<T>): Promise<T> => {
+    for (;;) {
+      try {
+        return await call();
+      } catch (error) {
+        if (!isStoreError(error, 'io') && !isStoreError(error, 'away')) throw error;
+      }
+    }
+  };
+  return {
+    put: (key, octets) => {
+      const copy = new Uint8Array(octets);
+      return repeat(() => store.put(key, copy));
+    },
+    get: (key) => repeat(() => store.get(key)),
+    delete: (key) => repeat(() => store.delete(key)),
+    deleteAll: (prefix) => repeat(() => store.deleteAll(prefix)),
+    async *list(prefix) {
+      yield* await repeat(() => keysOf(store, prefix));
+    },
+  };
 }

@@ -1,0 +1,118 @@
+/** An RA on PostgreSQL, with its objects in a directory and in S3: from `migrate` to a device with certificates. */
+import assert from 'node:assert/strict';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import {
+  type PostgresServer,
+  startPostgres,
+  withoutPostgres,
+} from '../../../test/support/postgres-server.ts';
+import { type S3Stub, startS3Stub } from '../../../test/support/s3-stub.ts';
+import { type Served, stateDirectory } from './served.ts';
+
+const PASSWORD = 'a secret of the database';
+
+describe('an RA on PostgreSQL', { skip: withoutPostgres }, () => {
+  let server: PostgresServer;
+  let s3: S3Stub;
+  before(async () => {
+    server = await startPostgres();
+    s3 = await startS3Stub();
+    Object.assign(process.env, s3.env);
+  });
+  after(async () => {
+    for (const name of Object.keys(s3.env)) delete process.env[name];
+    await s3.close();
+    await server.close();
+  });
+
+  it('is refused until it is migrated, and then serves: objects in a directory', async (t) => {
+    const state = await stateDirectory(t);
+    await useStores(state, server.newUrl());
+    const early = await state.cli('serve');
+    assert.equal(early.status, 1);
+    assert.match(
+      early.stderr,
+      /expected a database with tables in it.*\n.*hint: chrysalis migrate/,
+    );
+    await migrated(state);
+    await provision(state);
+    const status = (await state.json('status')) as { devices: object[] };
+    assert.match(JSON.stringify(status), /"kind":"pseudonym"/);
+    assert.match(
+      (await state.cli('device', 'list')).stdout + (await state.cli('status')).stdout,
+      /1/,
+    );
+  });
+
+  it('serves with its objects in S3, and a password from a file', async (t) => {
+    const state = await stateDirectory(t);
+    server.psql(
+      `create role ra login password '${PASSWORD}'; grant create on database postgres to ra`,
+    );
+    server.demandPassword('ra');
+    const url = server.newUrl().replace('owner@', 'ra@');
+    await useStores(state, url, `s3://${s3.bucket}/state?endpoint=${s3.endpoint}`);
+    const without = await state.cli('migrate');
+    assert.match(without.stderr, /password/);
+    const file = join(state.directory, 'ra', 'database-password');
+    await writeFile(file, `${PASSWORD}\n`, { mode: 0o644 });
+    await edit(state, (text) =>
+      text.replace(
+        '# password-file = "ra/database-password"',
+        'password-file = "ra/database-password"',
+      ),
+    );
+    await chmod(file, 0o644);
+    const readable = await state.cli('migrate');
+    assert.match(readable.stderr, /only its owner can read.*\n.*hint: chmod 600/);
+    await chmod(file, 0o600);
+    await migrated(state);
+    await provision(state);
+    assert.equal([...s3.objects.keys()].filter((key) => /^state\/\d+\//.test(key)).length, 2);
+    const backup = join(state.directory, '..', 'backup.tar');
+    const backedUp = (await state.json('backup', '--to', backup)) as { elsewhere: string[] };
+    assert.deepEqual(backedUp.elsewhere.slice(0, 2), [
+      'the database, which a PostgreSQL has',
+      'the objects, which an S3 has',
+    ]);
+    const all = await Promise.all([early(state), readFile(backup, 'latin1')]);
+    assert(!all[0].includes(PASSWORD), 'no message has the password');
+  });
+});
+
+async function early(state: Served): Promise<string> {
+  const outcomes = [await state.cli('status'), await state.cli('--json', 'status')];
+  return outcomes.map(({ stdout, stderr }) => stdout + stderr).join('');
+}
+
+async function useStores(state: Served, url: string, objects = 'file:ra/objects'): Promise<void> {
+  await edit(state, (text) =>
+    text.replace('sqlite:ra/chrysalis.db"', `${url}"`).replace('file:ra/objects"', `${objects}"`),
+  );
+}
+
+async function edit({ directory }: Served, change: (text: string) => string): Promise<void> {
+  const file = join(directory, 'chrysalis.toml');
+  const text = await readFile(file, 'utf8');
+  const changed = change(text);
+  assert.notEqual(changed, text);
+  await writeFile(file, changed);
+}
+
+async function migrated(state: Served): Promise<void> {
+  const outcome = await state.cli('migrate');
+  assert.equal(outcome.status, 0, outcome.stderr);
+  assert.match(outcome.stdout, /^up to date: /);
+}
+
+/** Enrolls a device, which then has two weeks of certificates: `topup` opens and verifies each. */
+async function provision(state: Served): Promise<void> {
+  const { url, stop } = await state.serve();
+  const device = await state.enroll(url);
+  await device.topUp();
+  const { supplies } = JSON.parse((await device.ee('status', '--json')).stdout);
+  assert.equal(supplies[0].batches.length, 2);
+  assert.doesNotMatch(await stop(), /secret|error/i);
+}
