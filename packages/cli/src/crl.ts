@@ -9,7 +9,6 @@ import {
   hashCertificate,
   Ieee1609Dot2Error,
 } from '@chrysalis/ieee1609dot2';
-import { RA_MIGRATIONS, type RaSchema } from '@chrysalis/ra';
 import { CRL_SERIES, formatHex, timeOf } from '@chrysalis/scms';
 import { type Command, InvalidArgumentError } from 'commander';
 import { openOperatorAudit } from './audit-parts.ts';

@@ -1,4 +1,4 @@
-import { fixIPeriod, RA_MIGRATIONS, type RaSchema, recordedIPeriod } from '@chrysalis/ra';
+import { fixIPeriod, type RaSchema, recordedIPeriod } from '@chrysalis/ra';
 import {
   type Clock,
   I_PERIOD_LENGTH_SEC,
@@ -8,7 +8,7 @@ import {
   ScmsDataError,
   timeOf,
 } from '@chrysalis/scms';
-import { type Database, isStoreError, openDatabase, type StoreErrorCode } from '@chrysalis/store';
+import { type Database, isStoreError, type StoreErrorCode } from '@chrysalis/store';
 import type { ChrysalisConfig } from './config.ts';
 import { CliError } from './context.ts';
 import { readPolicyState } from './pg-state.ts';

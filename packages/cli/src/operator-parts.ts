@@ -7,12 +7,11 @@ import {
   endOfPolicy,
   FollowedPolicy,
   type Log,
-  RA_MIGRATIONS,
   type RaSchema,
   recordedIPeriod,
   type StatusSurroundings,
 } from '@chrysalis/ra';
-import { type Database, openDatabase, openDirectoryObjectStore } from '@chrysalis/store';
+import type { Database } from '@chrysalis/store';
 import { type ChrysalisConfig, loadConfig } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
 import { createLog } from './log.ts';
