@@ -1,6 +1,7 @@
 export { type Database, type DatabaseOptions, type Migration, openDatabase } from './database.ts';
 export { copyDatabases, type DatabaseCopy } from './database-copy.ts';
 export { openDirectoryObjectStore } from './directory-object-store.ts';
+export { createFailingDatabase, type TransactionOutcome } from './failing-database.ts';
 export {
   createFailingObjectStore,
   type ObjectStoreCall,

@@ -5,13 +5,17 @@ import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { sql } from 'kysely';
 import { openDatabase } from '../src/database.ts';
+import { createFailingDatabase, type TransactionOutcome } from '../src/failing-database.ts';
 import { isStoreError } from '../src/store-error.ts';
 import { databaseConformance, idsOf, insert, range } from './database-conformance.ts';
+import { databaseFaultConformance } from './database-fault-conformance.ts';
 import { DEVICE_MIGRATIONS, type DeviceSchema } from './device-schema.ts';
 import { recordSyncs } from './sync-recorder.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 const onLinux = { skip: process.platform !== 'linux' && 'names of open files come from /proc' };
+
+const OUTCOMES: readonly TransactionOutcome[] = ['works', 'fails', 'applied-and-fails', 'delays'];
 
 const open = (url: string) => openDatabase<DeviceSchema>(url, DEVICE_MIGRATIONS);
 
@@ -25,6 +29,12 @@ databaseConformance('sqlite in a file', async (t) => {
   const database = await open(`sqlite:${await temporaryDirectory(t)}/test.db`);
   t.after(() => database.close());
   return database;
+});
+
+databaseFaultConformance('sqlite in a file', async (t) => {
+  const database = await open(`sqlite:${await temporaryDirectory(t)}/test.db`);
+  t.after(() => database.close());
+  return createFailingDatabase(database, (count) => OUTCOMES[count % OUTCOMES.length]!);
 });
 
 describe('sqlite in a file', () => {
