@@ -66,6 +66,14 @@ export async function contact<Keys>(
     await parts.save({ ...state, bodies: doubtful });
   }
 
+  /** What to make of a body of this contact that was not acknowledged. */
+  async function judge(made: Uint8Array, error: unknown): Promise<void> {
+    if (isOfTheBody(error)) return drop(made);
+    doubtful = limit([...doubtful, made], MAX_BODIES);
+    if (hasCode(error, 'refused')) refused.add(made);
+    else parts.onDoubt?.();
+  }
+
   async function makeNew(): Promise<Uint8Array> {
     const body = parts.newBody();
     doubtful = limit(doubtful, MAX_BODIES - 1);
@@ -92,12 +100,7 @@ export async function contact<Keys>(
         return made;
       });
     } catch (error) {
-      if (made !== undefined && !hasCode(error, 'refused')) {
-        doubtful = limit([...doubtful, made], MAX_BODIES);
-        parts.onDoubt?.();
-      } else if (made !== undefined && isOfTheBody(error)) {
-        await drop(made);
-      }
+      if (made !== undefined) await judge(made, error);
       throw error;
     }
   }, parts.backOff);

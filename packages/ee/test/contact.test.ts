@@ -77,7 +77,7 @@ describe('contact', () => {
   it('does not ask twice about a body that was refused, but about one that was lost', async () => {
     const { sent, run } = setUp([1]);
     await run(['refused', 'refused', 'interrupted', 'ok']);
-    // 2 was made here and refused: nobody has it. 3 was lost: somebody may have it.
+    // 2 was made here and refused: not sent again before the next contact. 3 was lost.
     assert.deepEqual(sent, [1, 2, 3, 3]);
   });
 
@@ -94,9 +94,19 @@ describe('contact', () => {
   it('keeps a body that met a fault of the RA, which may have recorded it', async () => {
     const { sent, run, saved, bodiesOnDisk } = setUp([]);
     await assert.rejects(run(Array<Outcome>(5).fill('refused-5999')));
-    assert.deepEqual(bodiesOnDisk(), [5]);
+    // The first of them too: an RA that has it refuses those after it, and repeats its acknowledgement of it.
+    assert.deepEqual(bodiesOnDisk(), [1, 3, 4, 5]);
     await run(['ok'], saved.at(-1));
-    assert.deepEqual(sent, [1, 2, 3, 4, 5, 5]);
+    assert.deepEqual(sent, [1, 2, 3, 4, 5, 1]);
+    assert.deepEqual(bodiesOnDisk(), [1]);
+  });
+
+  it('keeps, in production, what was refused without a reason', async () => {
+    const { sent, run, saved, bodiesOnDisk } = setUp([]);
+    await assert.rejects(run(['refused', 'refused', 'tls']), { code: 'tls' });
+    assert.deepEqual(bodiesOnDisk(), [1, 2, 3]);
+    await run(['refused', 'ok'], saved.at(-1));
+    assert.deepEqual(sent, [1, 2, 3, 1, 2]);
   });
 
   it('has every body on disk before it is sent', async () => {
