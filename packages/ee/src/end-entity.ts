@@ -232,9 +232,11 @@ export class EndEntity implements AsyncDisposable {
    *
    * @throws what the work throws; EeError `refused` when a file was withheld, and as {@link fetchFiles}
    */
-  async afterFiles<T>(work: (files: FileOutcomes) => Promise<T>): Promise<T> {
+  async afterFiles<T>(
+    work: (files: FileOutcomes, withheld: EeError | undefined) => Promise<T>,
+  ): Promise<T> {
     const { outcomes, failure } = await this.#files.fetch();
-    const result = await work(outcomes);
+    const result = await work(outcomes, failure);
     if (failure !== undefined) throw failure;
     return result;
   }

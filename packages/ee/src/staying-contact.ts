@@ -25,7 +25,8 @@ export class StayingContact {
 
   /**
    * @returns when the next contact is due; undefined for never
-   * @throws when no kind brought anything, what may pass of what `topUp` met, else what will not; and what is not about a kind
+   * @throws when no kind brought anything, what may pass of what `topUp` met, else what will not; and what is not about a kind,
+   *   a file that was withheld included
    */
   async make(ee: ToppedUp, options: TopUpOptions = {}): Promise<Time32 | undefined> {
     const kinds = (options.kinds ?? ee.kinds).filter((kind) => !this.#leftOut.has(kind));
@@ -39,10 +40,11 @@ export class StayingContact {
     } catch (error) {
       if (result === undefined || !result.failed.some(({ reason }) => reason === error))
         throw error;
-      const { supplies, failed, due } = result;
+      const { withheld, supplies, failed, due } = result;
       const passing = failed.filter(({ reason }) => !isForEver(reason));
       for (const { kind, reason } of failed) if (isForEver(reason)) this.#leftOut.add(kind);
       if (supplies.length === 0) throw passing[0]?.reason ?? error;
+      if (withheld !== undefined) throw withheld;
       if (passing.length === 0) return due;
       return Math.min(due ?? Infinity, this.#now() + KIND_PAUSE_SEC);
     }

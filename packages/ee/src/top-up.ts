@@ -27,6 +27,8 @@ export interface TopUpOptions {
 
 export interface TopUpResult {
   readonly files: FileOutcomes;
+  /** Why the first of the files was withheld that was: thrown when everything is done and no kind has failed. */
+  readonly withheld: EeError | undefined;
   /** What came of the misbehavior reports that waited. */
   readonly reports: SentReports;
   /** Of the kinds that did not fail. */
@@ -73,7 +75,7 @@ export async function topUp(
   { now, onFailed }: TopUpParts,
   { kinds = ee.kinds, weeks, waitSec = 0, onResult }: TopUpOptions,
 ): Promise<TopUpResult> {
-  return ee.afterFiles(async (files) => {
+  return ee.afterFiles(async (files, withheld) => {
     const reports = await ee.sendReports();
     const failed: FailedKind[] = [];
     const asked = await forEach(
@@ -85,7 +87,7 @@ export async function topUp(
     asked.sort((a, b) => a.certDLTime - b.certDLTime);
     const collected = await forEach(asked, failed, collect);
     const supplies = kinds.flatMap((kind) => collected.filter((supply) => supply.kind === kind));
-    const result = { files, reports, supplies, failed, due: dueOf(files, supplies) };
+    const result = { files, withheld, reports, supplies, failed, due: dueOf(files, supplies) };
     onResult?.(result);
     const [first] = failed;
     if (first !== undefined) throw first.reason;

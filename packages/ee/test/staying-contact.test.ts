@@ -8,6 +8,7 @@ import {
   stay,
 } from '../src/index.ts';
 import { device } from './device.ts';
+import { chainFile, policyFile } from './mock-files.ts';
 import type { ArrivedRequest, MockAnswer } from './mock-ra.ts';
 import { NOW } from './mock-scms.ts';
 
@@ -70,6 +71,24 @@ describe('a device that stays', () => {
     const { run, asked } = await scene({ [IDENTIFICATION]: DUPLICATE });
     await run();
     assert.equal(asked.filter((path) => path === IDENTIFICATION).length, CONTACTS);
+  });
+
+  it('has failed in a contact in which a file was withheld, whatever else did', async () => {
+    for (const others of [{}, { [IDENTIFICATION]: FOR_EVER }, { [IDENTIFICATION]: BARE }]) {
+      const { ra, profile, eeOptions } = await device({ periods: 1, identificationFiles: 1 });
+      Object.assign(ra.files, { chains: chainFile(1, 1), policy: policyFile(1, 1) });
+      const ee = await EndEntity.open(profile, { ...eeOptions, settings: { identification: true } });
+      await ee.fetchFiles();
+      const refused: Record<string, MockAnswer> = { '/download/policy/local': BARE, ...others };
+      const handle = ra.handle.bind(ra);
+      ra.handle = (request) => refused[request.url.pathname] ?? handle(request);
+      await assert.rejects(new StayingContact(() => NOW).make(ee), {
+        code: 'refused',
+        message: /^policy file: /,
+      });
+      // It has brought what there was all the same.
+      assert.equal((await profile.certificates('pseudonym').openedNumbers()).length, 1);
+    }
   });
 
   it('ends when every kind is refused for ever', async () => {
