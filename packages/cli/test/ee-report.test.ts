@@ -23,7 +23,7 @@ async function commandLine(t: TestContext, ...settings: string[]) {
   const folder = await temporaryDirectory(t);
   const profile = join(folder, 'obu');
   const ra = new MockRa(SCMS, clock, { periods: 1 });
-  const { url } = await serveHttps(t, server, listenerOf(ra));
+  const { url, requests } = await serveHttps(t, server, listenerOf(ra));
   ra.certDLURL = url.href;
   const ee = (command: string, ...argv: string[]) =>
     run(['ee', command, '--profile', profile, ...argv], { clock });
@@ -39,7 +39,7 @@ async function commandLine(t: TestContext, ...settings: string[]) {
   }
   const bootstrapped = await ee('bootstrap', '--bundle', bundle);
   assert.equal(bootstrapped.status, 0, bootstrapped.stderr);
-  return { ee, ra, clock, profile, folder };
+  return { ee, ra, clock, profile, folder, requests };
 }
 
 describe('chrysalis ee report', () => {
@@ -68,6 +68,20 @@ describe('chrysalis ee report', () => {
     assert.match(topUp.stderr, /: the RA has it\n/);
     assert.equal(ra.reports.length, 2);
     assert(!(await ee('topup')).stdout.includes('reports'));
+  });
+
+  it('goes on a connection of its own, on which nothing says whose it is', async (t) => {
+    const { ee, ra, requests } = await commandLine(t);
+    await ee('topup');
+    ra.script.push({ status: 500 });
+    await ee('report', '--text', 'a ghost vehicle');
+    requests.length = 0;
+    await ee('topup');
+    const isReport = (path: string) => path === '/process-misbehavior-report';
+    const of = (report: boolean) =>
+      new Set(requests.filter((r) => isReport(r.path) === report).map((r) => r.connection));
+    assert.equal(of(true).size, 1);
+    assert(of(false).isDisjointFrom(of(true)));
   });
 
   it('leaves it in the profile while another command has that', async (t) => {

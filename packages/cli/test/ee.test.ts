@@ -265,6 +265,29 @@ describe('chrysalis ee', () => {
     await (await lockProfile(profile)).release();
   });
 
+  it('says what did not open, and goes on; `topup` fails with it', async (t) => {
+    const { profile, clock, url, ra, here } = await enrolledCommandLine(t);
+    const handle = ra.handle.bind(ra);
+    ra.handle = (request) => {
+      const answer = handle(request);
+      if (request.url.pathname !== '/download/batch') return answer;
+      const body = answer.body?.slice();
+      body?.fill(0, 60, 90);
+      return { ...answer, ...(body && { body }) };
+    };
+    const refused = /2 certificates did not open; 26B_\d: /;
+    const once = await here('topup');
+    assert.match((once.error as CliError).message, refused);
+    assert.match(once.stdout, /pseudonym: 2 new batches, 4 certificates/);
+    const controller = new AbortController();
+    const run = commandLine(clock, controller.signal, (text) => {
+      if (text.includes('next contact at 20')) controller.abort();
+    });
+    const { error, stderr } = await run('run', '--profile', profile, '--ra', url.href);
+    assert.equal((error as Error).name, 'AbortError');
+    assert.match(stderr, refused);
+  });
+
   it('does not keep the profile for what is promised for days later, and asks for all kinds at once', async (t) => {
     // As an RA with `shuffle.initial = "pooled"` promises it.
     const certDLTime = NOW + 172_805;
@@ -403,15 +426,10 @@ describe('chrysalis ee', () => {
     // The policy and the chain file, and then the request.
     ra.script.push(undefined, undefined, { status: 500 });
     const controller = new AbortController();
-    const running = commandLine(clock, controller.signal)(
-      'run',
-      '--profile',
-      profile,
-      '--ra',
-      url.href,
-    );
-    setTimeout(() => controller.abort(), 100);
-    const { error } = await running;
+    const run = commandLine(clock, controller.signal, (text) => {
+      if (text.includes('again in')) controller.abort();
+    });
+    const { error } = await run('run', '--profile', profile, '--ra', url.href);
     assert.equal((error as Error).name, 'AbortError');
     const storage = await DirectoryStorage.open(profile);
     assert.equal((await new Profile(storage).provisioning('pseudonym'))?.bodies.length, 1);

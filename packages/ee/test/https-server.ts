@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { TestContext } from 'node:test';
 import {
   createX509Root,
@@ -34,7 +35,13 @@ export async function tlsIdentity(
 export interface TestServer {
   readonly url: URL;
   /** Requests that came through TLS. */
-  readonly requests: { method: string; path: string; headers: https.RequestOptions['headers'] }[];
+  readonly requests: {
+    method: string;
+    path: string;
+    headers: https.RequestOptions['headers'];
+    /** Which connection it came on, counted from 0. */
+    connection: number;
+  }[];
   /** Octets that clients sent inside TLS, of complete and of broken requests. */
   readonly octetsReceived: () => number;
   readonly server: https.Server;
@@ -52,13 +59,15 @@ export async function serveHttps(
   tls: https.ServerOptions = {},
 ): Promise<TestServer> {
   const requests: TestServer['requests'] = [];
+  const connections: Duplex[] = [];
   let octets = 0;
   let handshakes = 0;
   const server = https.createServer(
     { key: identity.privateKeyPem, cert: identity.certificatePem, minVersion: 'TLSv1.2', ...tls },
     (request, response) => {
-      const { method = '', url = '', headers } = request;
-      requests.push({ method, path: url, headers });
+      const { method = '', url = '', headers, socket } = request;
+      if (!connections.includes(socket)) connections.push(socket);
+      requests.push({ method, path: url, headers, connection: connections.indexOf(socket) });
       listener(request, response);
     },
   );

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { EndEntity } from '../src/index.ts';
-import { device } from './device.ts';
+import { device, SCMS } from './device.ts';
 import { chainFile, policyFile } from './mock-files.ts';
 import type { ArrivedRequest, MockAnswer, MockRa } from './mock-ra.ts';
-import { NOW } from './mock-scms.ts';
+import { createMockScms, NOW } from './mock-scms.ts';
 
 const TWO_DAYS = 172_800;
 const REFUSED: MockAnswer = { status: 500 };
@@ -58,7 +58,8 @@ describe('a top-up of several kinds', () => {
   it('waits for what is promised for soon, and leaves the rest', async () => {
     const { ee, clock } = await vehicle({ certDLTime: NOW + TWO_DAYS });
     const { supplies, due } = await ee.topUp({ waitSec: 10 });
-    assert.deepEqual(clock.slept, []);
+    // Two days are so many pauses that a list of them could not be shown.
+    assert.equal(clock.slept.length, 0);
     assert.deepEqual(
       supplies.map(({ ready }) => ready),
       [NOW + TWO_DAYS, NOW + TWO_DAYS],
@@ -130,6 +131,18 @@ describe('a policy or chain file that the RA refuses', () => {
       assert.equal((await ee.topUp()).files[which], 'unchanged');
     });
   }
+
+  it('is not kept when it does not verify: the one that is held stays on disk', async () => {
+    const { ee, ra, profile } = await vehicle();
+    Object.assign(ra.files, { chains: chainFile(1, 1), policy: policyFile(1, 1) });
+    await ee.topUp();
+    const held = await profile.raFiles();
+    ra.files.chains = chainFile(1, 2, { more: [createMockScms().pca.given] });
+    ra.files.policy = policyFile(1, 2, { pg: SCMS.pca });
+    const { files } = await ee.topUp();
+    assert.deepEqual([files.policy, files.chains], ['refused', 'refused']);
+    assert.deepEqual(await profile.raFiles(), held);
+  });
 
   it('passes with the second try', async () => {
     const { ee, ra, clock } = await vehicle();
