@@ -300,6 +300,21 @@ describe('application certificates', () => {
     expectRefusal(info, 'raNoInfoFileAvailable');
   });
 
+  it('of release 1.2.4 are for a region inside that of the enrollment certificate', async (t) => {
+    const fixture = await start(t);
+    const now = timeOf(fixture.clock);
+    const device = createDevice(fixture.scms, random, now);
+    const keys = freshKeys();
+    const request = application(keys, now);
+    const outside = await send(fixture, device, { ...request, region: KOREA }, '1.2.4');
+    expectRefusal(outside, 'raWrongParameters');
+    const answer = await send(fixture, device, { ...request, region: USA }, '1.2.4');
+    const hash = acknowledged(fixture, answer, 'application');
+    const entry = await entryOf(fixture, device, 'application', `${hash}.zip`, hash);
+    const certificate = open(fixture, entry, keys.response, keys.verify, 'implicit');
+    assert.deepEqual(certificate.certificate.toBeSigned.region, USA);
+  });
+
   it('are asked for one at a time, until the overlap begins', async (t) => {
     const fixture = await start(t);
     const now = timeOf(fixture.clock);

@@ -313,6 +313,29 @@ describe('a download is refused, in this order, for', () => {
   });
 });
 
+describe('a download is refused when it comes by POST', () => {
+  for (const service of ['batch', 'info', 'identity-certificate', 'application-certificate']) {
+    it(`with what a GET is given the file for, in the header or as the body: ${service}`, async () => {
+      const path = `/download/${service}`;
+      const isInfo = service === 'info';
+      const header = () =>
+        downloadReq(device, isInfo ? `${hash}.info` : batchName(), now, ra(), random);
+      const secured = (): Uint8Array =>
+        new Uint8Array(Buffer.from(header()['Download-Req'] ?? '', 'base64'));
+      for (const form of [
+        { headers: header() },
+        { headers: header(), body: new Uint8Array(0) },
+        { body: secured() },
+        { body: new TextEncoder().encode(header()['Download-Req']) },
+        { headers: header(), body: secured() },
+      ]) {
+        const answer = await fixture.send(path, { method: 'POST', ...form });
+        expectRefusal(answer, 'raInvalidURL', undefined);
+      }
+    });
+  }
+});
+
 describe('a provisioning request is refused, in this order, for', () => {
   const post = (body: Uint8Array) => fixture.send(PROVISION, { method: 'POST', body });
   const request = (d: TestDevice = device, time = now) => pseudonymRequest(d, time);

@@ -151,6 +151,27 @@ describe('a second request for pseudonym certificates', () => {
     assert.equal((await rows(stage)).length, 2);
   });
 
+  it('of two for application certificates at once, one is taken, until its overlap begins', async (t) => {
+    const stage = await createStage(t, { policy: WEEKS });
+    await stage.register(stage.ra);
+    const [template] = await rows(stage);
+    assert(template);
+    const registry = new DeviceRegistry(stage.database);
+    const now = timeOf(stage.clock);
+    const { id: _, ...columns } = template;
+    const terms = { first_start: now, period_sec: 168 * 3600, lifetime_sec: 169 * 3600 };
+    const application = () => {
+      const [request_hash, body_hash, inner_hash] = [8, 32, 32].map(systemRandom);
+      const hashes = { request_hash, body_hash, inner_hash };
+      return { ...columns, ...hashes, ...terms, kind: 'application' } as NewDevice;
+    };
+    // Neither has seen the other's row: the transaction looks once more.
+    const register = (at: number) => registry.register(application(), at);
+    assert.deepEqual(await Promise.all([register(now), register(now)]), [true, false]);
+    assert.equal(await register(now + terms.period_sec - 1), false);
+    assert.equal(await register(now + terms.period_sec), true);
+  });
+
   it('gives nothing of the first to a download that was under way', async (t) => {
     const inner = createMemoryObjectStore();
     let held: { readonly reached: () => void; readonly until: Promise<void> } | undefined;
