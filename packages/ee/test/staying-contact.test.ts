@@ -77,7 +77,10 @@ describe('a device that stays', () => {
     for (const others of [{}, { [IDENTIFICATION]: FOR_EVER }, { [IDENTIFICATION]: BARE }]) {
       const { ra, profile, eeOptions } = await device({ periods: 1, identificationFiles: 1 });
       Object.assign(ra.files, { chains: chainFile(1, 1), policy: policyFile(1, 1) });
-      const ee = await EndEntity.open(profile, { ...eeOptions, settings: { identification: true } });
+      const ee = await EndEntity.open(profile, {
+        ...eeOptions,
+        settings: { identification: true },
+      });
       await ee.fetchFiles();
       const refused: Record<string, MockAnswer> = { '/download/policy/local': BARE, ...others };
       const handle = ra.handle.bind(ra);
