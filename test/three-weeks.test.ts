@@ -94,7 +94,7 @@ after(async () => {
   await rm(directory, { recursive: true });
 });
 
-describe('three weeks of', { timeout: 120_000 }, () => {
+describe('three weeks of', { timeout: 300_000 }, () => {
   it('day 0: a vehicle and a roadside unit enroll, ask, and get what is there', async () => {
     await cli('init', '--port', '0', '--weeks-ahead', String(WEEKS_AHEAD));
     server = await serve();
