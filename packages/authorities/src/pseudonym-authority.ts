@@ -1,4 +1,5 @@
-import { encode } from '@chrysalis/coer';
+import { setImmediate } from 'node:timers/promises';
+import { encode, type Value } from '@chrysalis/coer';
 import { type Random, type Secret, sha256 } from '@chrysalis/crypto';
 import {
   type Certificate,
@@ -17,6 +18,7 @@ import {
   decodeMessage,
   decodeSigned,
   IPeriodClock,
+  MAX_CERTIFICATE_REQUESTS,
   type PcaRaReply,
   type RaPcaCertRequestMsg,
   ScmsDataError,
@@ -33,13 +35,14 @@ import { takeAuthorizationOrder } from './authorization-certificate.ts';
 import { AuthorityError } from './error.ts';
 import { PcaRefusal } from './pca-refusal.ts';
 import {
-  issuePseudonym,
+  issuePseudonyms,
   type PseudonymIssuer,
   type PseudonymOrder,
   takeOrder,
 } from './pseudonym-certificate.ts';
 import { type IssuedPseudonym, openPseudonymLog, type PseudonymLog } from './pseudonym-log.ts';
 import { symmetricKeyId } from './shared-key.ts';
+import { Failed, stage, stageTogether, stillThere } from './stages.ts';
 import { type Authority, hostnameOf } from './test-scms.ts';
 
 export interface PseudonymAuthorityOptions {
@@ -58,7 +61,17 @@ export interface PseudonymAuthorityOptions {
   readonly onRefusal?: (refusal: PcaRefusal) => void;
 }
 
+type SignedRequest = Value<typeof SignedCertificateRequest122>;
 type KnownRequestInfo = Exclude<CertRequestInfo, { readonly type: 'unknown' }>;
+
+/** A request that waits for its answer. */
+interface Asked {
+  readonly request: Uint8Array;
+  /** SHA-256 of it. */
+  readonly requestHash: Uint8Array;
+  readonly resolve: (answer: Uint8Array) => void;
+  readonly reject: (reason: unknown) => void;
+}
 
 /** A PCA in this process. */
 export interface PseudonymAuthority extends CertificateAuthority {
@@ -91,6 +104,8 @@ class InProcessPseudonymAuthority implements PseudonymAuthority {
   readonly #hostname: string;
   readonly #log: PseudonymLog;
   readonly #issuer: PseudonymIssuer;
+  readonly #waiting: Asked[] = [];
+  #running: Promise<void> | undefined;
   #isClosed = false;
 
   constructor(options: PseudonymAuthorityOptions, hostname: string, log: PseudonymLog) {
@@ -109,45 +124,77 @@ class InProcessPseudonymAuthority implements PseudonymAuthority {
     };
   }
 
-  async requestCertificate(request: Uint8Array): Promise<Uint8Array> {
-    if (this.#isClosed) throw new AuthorityUnavailableError('expected a PCA that is open');
-    const requestHash = sha256(request);
-    try {
-      return (await this.#log.find(requestHash)) ?? (await this.#certify(request, requestHash));
-    } catch (error) {
-      if (error instanceof PcaRefusal) return this.#refuse(requestHash, error);
-      if (!(error instanceof StoreError)) throw error;
-      throw new AuthorityUnavailableError('expected the PCA to store its answer', { cause: error });
+  requestCertificate(request: Uint8Array): Promise<Uint8Array> {
+    if (this.#isClosed) {
+      return Promise.reject(new AuthorityUnavailableError('expected a PCA that is open'));
     }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ request, requestHash: sha256(request), resolve, reject });
+      this.#running ??= this.#answerAll();
+    });
   }
 
   log(): AsyncIterable<IssuedPseudonym> {
     return this.#log.all();
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#isClosed = true;
-    return this.#log.close();
+    await this.#running;
+    await this.#log.close();
   }
 
-  async #certify(request: Uint8Array, requestHash: Uint8Array): Promise<Uint8Array> {
+  /** What is asked in one turn of the event loop is answered together. */
+  async #answerAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      await setImmediate();
+      const asked = this.#waiting.splice(0, MAX_CERTIFICATE_REQUESTS);
+      try {
+        await this.#answer(asked);
+      } catch (error) {
+        for (const { reject } of asked) reject(asRefusalOfService(error));
+      }
+    }
+    this.#running = undefined;
+  }
+
+  async #answer(asked: readonly Asked[]): Promise<void> {
+    const known = await Promise.all(asked.map(({ requestHash }) => this.#log.find(requestHash)));
+    const fresh = asked.filter(({ resolve }, n) => {
+      const answer = known[n];
+      if (answer) resolve(answer);
+      return answer === undefined;
+    });
+    const certified = await this.#certify(fresh);
+    for (const [n, { requestHash, resolve, reject }] of fresh.entries()) {
+      const answer = certified[n]!;
+      if (!(answer instanceof Failed)) resolve(answer);
+      else if (answer.error instanceof PcaRefusal) resolve(this.#refuse(requestHash, answer.error));
+      else reject(answer.error);
+    }
+  }
+
+  /** Each stage for all of them, and what became of each in its place. */
+  async #certify(asked: readonly Asked[]): Promise<readonly (Uint8Array | Failed)[]> {
     const issuedAt = timeOf(this.#options.clock);
-    const order = this.#takeOrder(this.#authenticate(request), issuedAt);
-    const { certificateId, response } = issuePseudonym(this.#issuer, order);
-    const answer = this.#answer(requestHash, {
-      type: 'success',
-      value: { type: 'signedEncrypted', value: response },
+    const requests = stage(asked, ({ request }) => decodeRequest(request));
+    const infos = stage(requests, (request) => this.#authenticate(request));
+    const orders = stage(infos, (info) => this.#takeOrder(info, issuedAt));
+    const sealed = issuePseudonyms(this.#issuer, orders);
+    const answers = stage(sealed, ({ certificateId, response }, n) => {
+      const { requestHash } = asked[n]!;
+      const { requestKey: cocoonKey } = orders[n] as PseudonymOrder;
+      const success = { type: 'signedEncrypted', value: response } as const;
+      const answer = this.#sign(requestHash, { type: 'success', value: success });
+      return { requestHash, cocoonKey, certificateId, issuedAt, answer };
     });
-    const cocoonKey = order.requestKey;
-    const standing = await this.#log.record({
-      requestHash,
-      cocoonKey,
-      certificateId,
-      issuedAt,
-      answer,
+    const standing = await this.#log.record(stillThere(answers));
+    const recorded = stageTogether(answers, () => standing);
+    return stage(recorded, (answer) => {
+      if (answer !== 'cocoon-key-taken') return answer;
+      const expected = 'expected a cocoon key not certified before';
+      throw new PcaRefusal('invalidSignaturePublicKey', expected);
     });
-    if (standing !== 'cocoon-key-taken') return standing;
-    throw new PcaRefusal('invalidSignaturePublicKey', 'expected a cocoon key not certified before');
   }
 
   #takeOrder(info: KnownRequestInfo, now: Time32): PseudonymOrder {
@@ -156,22 +203,14 @@ class InProcessPseudonymAuthority implements PseudonymAuthority {
       : takeAuthorizationOrder(this.#issuer, info.value, now);
   }
 
-  /** Decodes the envelope and makes sure that an RA sent it, one that is trusted and valid now. */
-  #authenticate(request: Uint8Array): KnownRequestInfo {
-    try {
-      const signed = decodeMessage(
-        SignedCertificateRequest122,
-        decodeSigned(request),
-        'SignedCertificateRequest',
-      );
+  /** Makes sure that an RA sent it, one that is trusted and valid now. */
+  #authenticate(signed: SignedRequest): KnownRequestInfo {
+    return refuseIfUntrue(() => {
       const ra = this.#verifyRa(signerCertificate(signed));
       const { hashId, signature, tbsRequest } = signed;
       verifyRequest({ hashId, signature, tbsRequest: tbsRequest.octets }, ra, ra.publicKey);
       return this.#requestInfo(tbsRequest.value, ra);
-    } catch (cause) {
-      if (!(cause instanceof ScmsDataError || cause instanceof Ieee1609Dot2Error)) throw cause;
-      throw new PcaRefusal('unknownError', cause.message, { cause });
-    }
+    });
   }
 
   /** Cheap for an RA that `trust` holds itself. */
@@ -211,10 +250,10 @@ class InProcessPseudonymAuthority implements PseudonymAuthority {
    */
   #refuse(requestHash: Uint8Array, refusal: PcaRefusal): Uint8Array {
     this.#options.onRefusal?.(refusal);
-    return this.#answer(requestHash, { type: 'failure', value: refusal.toScmsError() });
+    return this.#sign(requestHash, { type: 'failure', value: refusal.toScmsError() });
   }
 
-  #answer(requestHash: Uint8Array, reply: PcaRaReply): Uint8Array {
+  #sign(requestHash: Uint8Array, reply: PcaRaReply): Uint8Array {
     const { pca } = this.#options;
     const payload = encode(ScmsPdu122, {
       version: 1,
@@ -228,4 +267,25 @@ class InProcessPseudonymAuthority implements PseudonymAuthority {
     });
     return signMessage(payload, pca.certificate, pca.signingKey);
   }
+}
+
+function decodeRequest(request: Uint8Array): SignedRequest {
+  return refuseIfUntrue(() =>
+    decodeMessage(SignedCertificateRequest122, decodeSigned(request), 'SignedCertificateRequest'),
+  );
+}
+
+/** Whatever is wrong with an envelope gets one answer: CAMP has no code for it. */
+function refuseIfUntrue<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    if (!(cause instanceof ScmsDataError || cause instanceof Ieee1609Dot2Error)) throw cause;
+    throw new PcaRefusal('unknownError', cause.message, { cause });
+  }
+}
+
+function asRefusalOfService(error: unknown): unknown {
+  if (!(error instanceof StoreError)) return error;
+  return new AuthorityUnavailableError('expected the PCA to store its answer', { cause: error });
 }

@@ -19,7 +19,8 @@ import {
   hashedId8,
   Ieee1609Dot2Data,
   Ieee1609Dot2Error,
-  issueImplicit,
+  type ImplicitIssue,
+  issueImplicitAll,
   isWithinRegion,
   mayIssue,
   PublicEncryptionKey,
@@ -38,6 +39,7 @@ import {
 } from '@chrysalis/scms';
 import { PcaRefusal, type PcaRefusalCode } from './pca-refusal.ts';
 import { publicEncryptionKey } from './profile.ts';
+import { type Failed, stage, stageTogether } from './stages.ts';
 import type { Authority } from './test-scms.ts';
 
 /** The key that one LA shares with the PCA. */
@@ -112,38 +114,54 @@ export interface SealedPseudonym {
 }
 
 /**
- * Issues the implicit certificate and seals it: PlaintextCertificateResponse, encrypted to the device's cocoon key, then
+ * Issues implicit certificates and seals them: PlaintextCertificateResponse, encrypted to the device's cocoon key, then
  * signed by the PCA, so that the RA can neither read it nor put another key in its place.
+ *
+ * @returns what came of each order, in its place; an order that failed before stays as it is
  */
-export function issuePseudonym(issuer: PseudonymIssuer, order: PseudonymOrder): SealedPseudonym {
+export function issuePseudonyms(
+  issuer: PseudonymIssuer,
+  orders: readonly (PseudonymOrder | Failed)[],
+): (SealedPseudonym | Failed)[] {
   const { pca, random } = issuer;
-  const { certificate, reconstructionValue } = issueImplicit(
-    order.content,
-    order.requestKey,
-    { certificate: pca.certificate, key: pca.signingKey },
-    random,
-  );
+  const issued = stageTogether(orders, (those) => {
+    const key = { certificate: pca.certificate, key: pca.signingKey };
+    const issues = issueImplicitAll(those, key, random);
+    return those.map((order, n) => ({ order, issue: issues[n]! }));
+  });
+  const sealed = stage(issued, ({ order, issue }) => ({
+    certificateId: hashCertificate(issue.certificate).id,
+    toBeSigned: sealForDevice(order, issue, random),
+  }));
+  return stage(sealed, ({ certificateId, toBeSigned }) => ({
+    certificateId,
+    response: encoded(Ieee1609Dot2Data, signMessage(toBeSigned, pca.certificate, pca.signingKey)),
+  }));
+}
+
+/** ToBeSignedEncryptedCertificateResponse, COER: what the RA may read, and the certificate that only the device can. */
+function sealForDevice(
+  { content, responseKey, isButterfly }: PseudonymOrder,
+  { certificate, reconstructionValue }: ImplicitIssue,
+  random: Random,
+): Uint8Array {
   const plaintext = encode(PlaintextCertificateResponse, {
-    type: order.isButterfly ? 'implicitButterfly' : 'implicit',
+    type: isButterfly ? 'implicitButterfly' : 'implicit',
     value: { certificate, privKeyReconstructionS: reconstructionValue },
   });
   const encrypted = encryptForKey(
     encode(Ieee1609Dot2Data, unsecured(plaintext)),
-    order.responseKey,
-    responseKeyId(order.responseKey),
+    responseKey,
+    responseKeyId(responseKey),
     random,
   );
-  const { validityPeriod, appPermissions = [] } = order.content;
-  const toBeSigned = encode(ToBeSignedEncryptedCertificateResponse, {
+  const { validityPeriod, appPermissions = [] } = content;
+  return encode(ToBeSignedEncryptedCertificateResponse, {
     psidSsp: appPermissions,
     expiration: endOfValidity(validityPeriod),
     lifetime: validityPeriod.duration,
     encryptedCert: encoded(Ieee1609Dot2Data, encrypted),
   });
-  return {
-    certificateId: hashCertificate(certificate).id,
-    response: encoded(Ieee1609Dot2Data, signMessage(toBeSigned, pca.certificate, pca.signingKey)),
-  };
 }
 
 /**

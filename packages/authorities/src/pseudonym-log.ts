@@ -56,11 +56,11 @@ export interface PseudonymLog {
   /** The answer that the request with this hash was given, if it was. */
   find(requestHash: Uint8Array): Promise<Uint8Array | undefined>;
   /**
-   * Records an answer; when it resolves, the record is on stable storage. Returns the answer that stands: the given
-   * one, or the one that another call recorded for the same request first; `cocoon-key-taken` when the cocoon key is
-   * certified already by the answer to another request.
+   * Records answers; when it resolves, the records are on stable storage. Returns for each the answer that stands: the
+   * given one, or the one that was recorded for the same request first; `cocoon-key-taken` when the cocoon key is
+   * certified already by the answer to another request. All are recorded, or none.
    */
-  record(given: PseudonymAnswer): Promise<Uint8Array | 'cocoon-key-taken'>;
+  record(given: readonly PseudonymAnswer[]): Promise<readonly (Uint8Array | 'cocoon-key-taken')[]>;
   /**
    * SHA-256 of the request that a certificate was issued for, 32 octets: the HPCR by which the RA knows the device.
    * Undefined when none was. There is no index, for this is asked once in a revocation: it reads the whole log.
@@ -96,22 +96,33 @@ export async function openPseudonymLog(databaseUrl: string): Promise<PseudonymLo
     })
     .onConflict((conflict) => conflict.doNothing())
     .compile();
+  const findIn = async (connection: typeof query, requestHash: Uint8Array) => {
+    const parameters = [requestHash];
+    return (await connection.executeQuery<Answer>({ ...answerTo, parameters })).rows[0];
+  };
   return {
-    async find(requestHash) {
-      const { rows } = await query.executeQuery<Answer>({ ...answerTo, parameters: [requestHash] });
-      return rows[0]?.answer;
-    },
+    find: async (requestHash) => (await findIn(query, requestHash))?.answer,
 
-    record: (given) =>
-      writes.run(async (transaction) => {
-        const { requestHash, cocoonKey, certificateId, issuedAt, answer } = given;
-        const parameters = [requestHash, cocoonKey, certificateId, issuedAt, answer];
-        const { numAffectedRows } = await transaction.executeQuery({ ...insert, parameters });
-        if (numAffectedRows === 1n) return answer;
-        const standing = { ...answerTo, parameters: [requestHash] };
-        const [earlier] = (await transaction.executeQuery<Answer>(standing)).rows;
-        return earlier?.answer ?? 'cocoon-key-taken';
-      }),
+    async record(given) {
+      if (given.length === 0) return [];
+      return writes.run(async (transaction) => {
+        const recorded = new Set<PseudonymAnswer>();
+        for (const answer of given) {
+          const { requestHash, cocoonKey, certificateId, issuedAt } = answer;
+          const parameters = [requestHash, cocoonKey, certificateId, issuedAt, answer.answer];
+          const { numAffectedRows } = await transaction.executeQuery({ ...insert, parameters });
+          if (numAffectedRows === 1n) recorded.add(answer);
+        }
+        const standing: (Uint8Array | 'cocoon-key-taken')[] = [];
+        for (const answer of given) {
+          const earlier = recorded.has(answer)
+            ? answer
+            : await findIn(transaction, answer.requestHash);
+          standing.push(earlier?.answer ?? 'cocoon-key-taken');
+        }
+        return standing;
+      });
+    },
 
     async requestHashOf(certificateId) {
       const row = await database.query

@@ -195,6 +195,47 @@ export function pseudonymAuthorityConformance(form: Form): void {
         assert.equal((await Array.fromAsync(pca.log())).length, 1);
       });
 
+      it('answers each of many that come together for itself, and a fault of one is its own', async (t) => {
+        const pca = await openPca(MEMORY);
+        t.after(() => pca.close());
+        const signing = PrivateKey.generate(systemRandom).publicPoint;
+        const noPoint = { type: 'compressedY0', value: new Uint8Array(32).fill(0xff) } as const;
+        const good = certificateRequest(await pseudonymInfo());
+        const requests = [
+          good,
+          Uint8Array.of(3),
+          certificateRequest(await pseudonymInfo({ sigButterflyKeyB: noPoint })),
+          certificateRequest(await pseudonymInfo({ encButterflyKeyH: noPoint })),
+          certificateRequest(await pseudonymInfo({ psidSsp: [] })),
+          certificateRequest(await pseudonymInfo({ signing })),
+          certificateRequest(await pseudonymInfo({ signing })),
+          certificateRequest(await pseudonymInfo()),
+          good,
+        ];
+        const answers = await Promise.all(requests.map((one) => pca.requestCertificate(one)));
+        const outcomes = answers.map((answer) => {
+          const { reply } = openPcaAnswer(answer);
+          return reply.type === 'success' ? reply.type : failureOf(answer);
+        });
+        assert.deepEqual(outcomes, [
+          'success',
+          'unknownError',
+          'invalidSignaturePublicKey',
+          'invalidEncryptionPublicKey',
+          'invalidPsidSsp',
+          'success',
+          'invalidSignaturePublicKey',
+          'success',
+          'success',
+        ]);
+        for (const [n, answer] of answers.entries()) {
+          const { requestHash } = openPcaAnswer(answer);
+          assert.deepEqual(requestHash, hashedId8(sha256(requests[n]!)));
+        }
+        assert.deepEqual(answers[8], answers[0]);
+        assert.equal((await Array.fromAsync(pca.log())).length, 3);
+      });
+
       it('names the request in the answer by the low octets of its SHA-256, and logs the whole', async (t) => {
         const pca = await openPca(MEMORY);
         t.after(() => pca.close());

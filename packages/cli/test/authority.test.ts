@@ -133,13 +133,8 @@ describe('chrysalis authority export', () => {
     const requestHash = sha256(Uint8Array.of(1));
     const answer = Uint8Array.of(2);
     const cocoonKey = new Uint8Array(65);
-    await log.record({
-      requestHash,
-      cocoonKey,
-      certificateId: new Uint8Array(8),
-      issuedAt: 1,
-      answer,
-    });
+    const certificateId = new Uint8Array(8);
+    await log.record([{ requestHash, cocoonKey, certificateId, issuedAt: 1, answer }]);
     const toml = await readFile(join(ra, 'chrysalis.toml'), 'utf8');
     const refused = await exportOf('pca');
     assert.equal(refused.status, 1);

@@ -2,7 +2,7 @@ import { CryptoError, expectLength } from './errors.ts';
 import { PrivateKey } from './keys.ts';
 import type { Point } from './point.ts';
 import { multiplyPoint } from './point-multiple.ts';
-import { addPoints } from './point-sum.ts';
+import { addPairs, addPoints } from './point-sum.ts';
 import { isScalar, scalarMultiplyAdd, scalarReduce } from './scalar.ts';
 
 /*
@@ -24,6 +24,23 @@ import { isScalar, scalarMultiplyAdd, scalarReduce } from './scalar.ts';
  */
 export function ecqvReconstructionPoint(requestPoint: Point, k: PrivateKey): Point {
   return addPoints(requestPoint, k.publicPoint);
+}
+
+/**
+ * The first step for many certificates, which share a field inversion: a quarter of the cost of one.
+ *
+ * @param requestPoints the RU of each
+ * @param ks the k of each, in the same order
+ * @throws CryptoError `point-at-infinity`: take other ks
+ */
+export function ecqvReconstructionPoints(
+  requestPoints: readonly Point[],
+  ks: readonly PrivateKey[],
+): Point[] {
+  return addPairs(
+    requestPoints,
+    ks.map((k) => k.publicPoint),
+  );
 }
 
 /**

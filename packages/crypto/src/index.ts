@@ -6,6 +6,7 @@ export {
   ecqvPrivateKey,
   ecqvPublicKey,
   ecqvReconstructionPoint,
+  ecqvReconstructionPoints,
   ecqvReconstructionValue,
 } from './ecqv.ts';
 export { CryptoError, type CryptoErrorCode } from './errors.ts';
@@ -27,7 +28,7 @@ export {
   pointFromUncompressed,
 } from './point.ts';
 export { multiplyGenerator, multiplyPoint } from './point-multiple.ts';
-export { addPoints, addToPoint } from './point-sum.ts';
+export { addPairs, addPoints, addToPoint } from './point-sum.ts';
 export { type Random, systemRandom } from './random.ts';
 export { isScalar, scalarAdd, scalarMultiplyAdd, scalarReduce } from './scalar.ts';
 export { equalConstantTime, Secret } from './secret.ts';

@@ -6,6 +6,7 @@ import {
   ecqvPrivateKey,
   ecqvPublicKey,
   ecqvReconstructionPoint,
+  ecqvReconstructionPoints,
   ecqvReconstructionValue,
   PrivateKey,
   PublicKey,
@@ -75,6 +76,8 @@ suite('ECQV', () => {
     for (const vector of VECTORS) {
       const k = PrivateKey.fromScalar(fromHex(vector.k));
       const reconstructionPoint = ecqvReconstructionPoint(requestKey.publicPoint, k);
+      const [alone] = ecqvReconstructionPoints([requestKey.publicPoint], [k]);
+      assert.deepEqual(alone, reconstructionPoint);
       assert.deepEqual(reconstructionPoint, pointFromHex(vector.pux, vector.puy));
 
       const e = demonstrationHash(reconstructionPoint);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import fc from 'fast-check';
-import { addPoints, addToPoint, CryptoError } from '../src/index.ts';
+import { addPairs, addPoints, addToPoint, CryptoError } from '../src/index.ts';
 import { negatePoint } from '../src/point-sum.ts';
 import { anyScalar, cryptoError, FEW, nobleMultiple, nobleSum, ORDER } from './oracle.ts';
 
@@ -39,6 +39,27 @@ suite('sums of points', () => {
         );
       }),
       FEW,
+    );
+  });
+
+  test('addPairs adds each pair for itself, as noble does, doublings included', () => {
+    const pair = fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 9 }));
+    fc.assert(
+      fc.property(fc.array(pair, { maxLength: 30 }), (pairs) => {
+        const sums = addPairs(
+          pairs.map(([a]) => small(a)),
+          pairs.map(([, b]) => small(b)),
+        );
+        assert.deepEqual(
+          sums,
+          pairs.map(([a, b]) => small(a + b)),
+        );
+      }),
+      FEW,
+    );
+    assert.throws(
+      () => addPairs([G, small(2)], [G, negatePoint(small(2))]),
+      (error) => error instanceof CryptoError && /^sum 1: /.test(error.message),
     );
   });
 

@@ -35,9 +35,11 @@ export { Ieee1609Dot2Error, type Ieee1609Dot2ErrorCode } from './error.ts';
 export {
   type CertificateContent,
   type ImplicitIssue,
+  type ImplicitOrder,
   type Issuer,
   issueExplicit,
   issueImplicit,
+  issueImplicitAll,
 } from './issue.ts';
 export { isSspInRange, mayIssue } from './permissions.ts';
 export { fromEcdsaSignature, fromPoint, toEcdsaSignature, toPoint } from './point.ts';

@@ -1,6 +1,6 @@
 import { capture, encode } from '@chrysalis/coer';
 import {
-  ecqvReconstructionPoint,
+  ecqvReconstructionPoints,
   ecqvReconstructionValue,
   type Point,
   PrivateKey,
@@ -56,6 +56,13 @@ export interface ImplicitIssue {
   readonly reconstructionValue: Uint8Array;
 }
 
+/** What an implicit certificate is asked for. */
+export interface ImplicitOrder {
+  readonly content: CertificateContent;
+  /** RU of SEC 4 §2.4: the key of its holder. */
+  readonly requestKey: Point;
+}
+
 /** Issues an implicit certificate to the holder of a request key (ECQV, SEC 4 §2.4; 1609.2 §5.3.2). */
 export function issueImplicit(
   content: CertificateContent,
@@ -63,13 +70,32 @@ export function issueImplicit(
   issuer: Issuer,
   random: Random,
 ): ImplicitIssue {
-  const k = PrivateKey.generate(random);
+  return issueImplicitAll([{ content, requestKey }], issuer, random)[0]!;
+}
+
+/** The same for many, in their order, for less than one after the other. */
+export function issueImplicitAll(
+  orders: readonly ImplicitOrder[],
+  issuer: Issuer,
+  random: Random,
+): ImplicitIssue[] {
+  const ks = orders.map(() => PrivateKey.generate(random));
+  const points = ecqvReconstructionPoints(
+    orders.map(({ requestKey }) => requestKey),
+    ks,
+  );
+  return orders.map(({ content }, n) => completeImplicit(content, points[n]!, ks[n]!, issuer));
+}
+
+function completeImplicit(
+  content: CertificateContent,
+  reconstructionPoint: Point,
+  k: PrivateKey,
+  issuer: Issuer,
+): ImplicitIssue {
   const toBeSigned = canonicalToBeSigned({
     ...content,
-    verifyKeyIndicator: {
-      type: 'reconstructionValue',
-      value: fromPoint(ecqvReconstructionPoint(requestKey, k)),
-    },
+    verifyKeyIndicator: { type: 'reconstructionValue', value: fromPoint(reconstructionPoint) },
   });
   const input = signatureInput(encode(ToBeSignedCertificate, toBeSigned), issuer.certificate);
   return {

@@ -8,6 +8,7 @@ import {
   hashCertificate,
   issueExplicit,
   issueImplicit,
+  issueImplicitAll,
   signatureInput,
   ToBeSignedCertificate,
   TrustStore,
@@ -124,6 +125,20 @@ describe('implicit certificates', () => {
       }),
       { seed: SEED, numRuns: 10 },
     );
+  });
+
+  test('made together are each that of its own order, as those made alone are', () => {
+    const orders = [1, 2, 3].map((n) => ({
+      content: { ...app, crlSeries: n },
+      requestKey: keyOf(`together ${n}`).publicPoint,
+    }));
+    const together = issueImplicitAll(orders, pca, fixedRandom('together'));
+    const random = fixedRandom('together');
+    const alone = orders.map(({ content, requestKey }) =>
+      issueImplicit(content, requestKey, pca, random),
+    );
+    assert.deepEqual(together, alone);
+    assert.deepEqual(issueImplicitAll([], pca, random), []);
   });
 
   test('are never twice the same: each takes a fresh key of its issuer', () => {
