@@ -39,12 +39,13 @@ export function composeRequests(
   const psidSsp = decode(SequenceOfPsidSsp, device.permissions);
   const { region } = decode(Certificate, device.enrollment_certificate).value.toBeSigned;
 
-  return plvs1.map((encPlv1, j) => {
+  // All are encoded, then all signed: the machine's caches hold one of the two.
+  const scoped = plvs1.map((encPlv1, j) => {
     const encPlv2 = plvs2[j];
     const keyB = cocoonB[j];
     const keyH = cocoonH[j];
     if (!encPlv2 || !keyB || !keyH) throw new RangeError('expected as many values from both LAs');
-    const scoped = encode(ScmsPdu122, {
+    return encode(ScmsPdu122, {
       version: 1,
       content: {
         type: 'pcaRa',
@@ -72,7 +73,9 @@ export function composeRequests(
         },
       },
     });
-    const octets = signRequest(scoped, identity.certificate, identity.signer);
+  });
+  return scoped.map((pdu, j) => {
+    const octets = signRequest(pdu, identity.certificate, identity.signer);
     return { j, octets, hpcr: sha256(octets) };
   });
 }
