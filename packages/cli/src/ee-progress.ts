@@ -110,7 +110,8 @@ const HINTS: Partial<Record<EeErrorCode, string>> = {
     'the RA certificate that is held goes on while it is valid; `ee ra-cert` asks again, as each topup near its end',
   'cannot-report': 'a vehicle reports with a pseudonym certificate of now: `ee topup` first',
   'outbox-full': '`ee topup` sends what waits',
-  revoked: 'the device has to be bootstrapped anew, by whoever enrolled it',
+  revoked:
+    'what is named there is trusted no more: where it is the enrollment or an authority above it, the device has to be bootstrapped anew, by whoever enrolled it; where it is a PCA or the RA, the operator of the RA has to bring others',
   'invalid-ack': 'the keys are kept; this may not be the RA of the bundle',
 };
 

@@ -33,9 +33,10 @@ export async function expectNotRevoked(
     const found = revocations.find(certificate);
     if (found === undefined) return;
     const { crlSeries, issueDate } = found.crl.contents;
+    const which = found.certificate === certificate ? what : `an authority above ${what}`;
     throw new EeError(
       'revoked',
-      `${what}: ${formatHex(found.certificate.id)} is on the CRL of series ${crlSeries} of ` +
+      `${which}: ${formatHex(found.certificate.id)} is on the CRL of series ${crlSeries} of ` +
         formatTime32(issueDate),
     );
   };
