@@ -16,7 +16,7 @@ import { type HostileReport, runHostile } from '../hostile/run.ts';
 import { complaintsOf } from '../hostile/verdict.ts';
 
 /** Each kind so often. */
-const TIMES = 4;
+const TIMES = 2;
 const DEVICES = 10;
 
 describe('an RA under attack', () => {
@@ -30,8 +30,8 @@ describe('an RA under attack', () => {
       ratePerSec: 10,
       lanes: 16,
       slowLanes: 16,
-      holdMs: 500,
-      crowd: 3,
+      holdMs: 300,
+      crowd: 2,
       // However slow the machine of the tests is.
       shedMs: 0,
     });
