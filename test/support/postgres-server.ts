@@ -1,6 +1,6 @@
 /** A real PostgreSQL for tests: from the machine's binaries, in a directory of its own, on loopback and a socket. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, globSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { chmod, chown, mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -34,6 +34,8 @@ export interface PostgresServer {
   readonly socketDirectory: string;
   /** Runs SQL as its owner, by psql; what it prints. */
   psql(sql: string, database?: string): string;
+  /** What it has written down. */
+  log(): string;
   /** From now on this role is asked for its password. */
   demandPassword(role: string): void;
   /** Ends it at once, as a crash does, or in order; then `start` has it answer again, in the same place. */
@@ -43,7 +45,9 @@ export interface PostgresServer {
 }
 
 /** Starts a server with synced commits. End it with `close`. */
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres(
+  more: Readonly<Record<string, string | number>> = {},
+): Promise<PostgresServer> {
   if (bin === undefined) throw new Error(`${REQUIRE} is set: expected initdb, saw none`);
   const user = unprivileged();
   const directory = await mkdtemp(join(tmpdir(), 'chrysalis-pg-'));
@@ -64,14 +68,16 @@ export async function startPostgres(): Promise<PostgresServer> {
   const quick = ['--locale=C', '--no-sync', '--wal-segsize=1'];
   run('initdb', ['-D', data, '-U', 'owner', '-A', 'trust', '-E', 'UTF8', ...quick]);
   const port = await freePort();
+  const logFile = join(directory, 'log');
+  const log = openSync(logFile, 'a');
   let server: ChildProcess | undefined;
   let schemas = 0;
 
   const start = async () => {
-    server = spawn(join(bin, 'postgres'), ['-D', data, ...settings(directory, port)], {
+    server = spawn(join(bin, 'postgres'), ['-D', data, ...settings(directory, port, more)], {
       ...user,
       cwd: directory,
-      stdio: ['ignore', 'ignore', 'ignore'],
+      stdio: ['ignore', 'ignore', log],
     });
     await ready(bin, directory, port, server);
   };
@@ -91,6 +97,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     await start();
   } catch (error) {
     await stop('immediate');
+    closeSync(log);
     await rm(directory, { recursive: true });
     throw error;
   }
@@ -98,6 +105,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     port,
     socketDirectory: directory,
     psql,
+    log: () => readFileSync(logFile, 'utf8'),
     start,
     stop,
     demandPassword(role) {
@@ -108,12 +116,17 @@ export async function startPostgres(): Promise<PostgresServer> {
     newUrl: () => `postgres://owner@127.0.0.1:${port}/postgres?schema=test_${schemas++}`,
     async close() {
       await stop('immediate');
+      closeSync(log);
       await rm(directory, { recursive: true });
     },
   };
 }
 
-function settings(directory: string, port: number): string[] {
+function settings(
+  directory: string,
+  port: number,
+  more: Readonly<Record<string, string | number>>,
+): string[] {
   const values = {
     listen_addresses: '127.0.0.1',
     port,
@@ -124,6 +137,7 @@ function settings(directory: string, port: number): string[] {
     dynamic_shared_memory_type: 'mmap',
     max_connections: 60,
     autovacuum: 'off',
+    ...more,
   };
   return Object.entries(values).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 }

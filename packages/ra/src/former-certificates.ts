@@ -24,6 +24,7 @@ export const CERTIFICATE_MIGRATIONS: readonly Migration[] = [
         replaced_at integer
       ) strict, without rowid`,
     ],
+    postgres: ['create table ra_certificate (hash bytea primary key, replaced_at bigint)'],
   },
 ];
 
