@@ -1,4 +1,4 @@
-/** Runs the tests: all of them, those whose files are named, or with --faults the long kill tests. */
+/** Runs the tests: all of them, those whose files are named, with --faults the long kill tests, with --postgres on that. */
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -7,12 +7,28 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '..');
 const args = process.argv.slice(2);
 const isFaults = args.includes('--faults');
+const isPostgres = args.includes('--postgres');
+/** What the RA does with its rows, on the other database. */
+const ON_POSTGRES = [
+  'pipeline',
+  'retirement',
+  'second-request',
+  'pca-requests',
+  'linkage-supply',
+  'linkage-chains-of',
+  'shuffle',
+  'contacts',
+  'device-report',
+  'misbehavior-enquiries',
+].map((name) => `packages/ra/test/${name}.test.ts`);
 const named = args.filter((arg) => !arg.startsWith('--'));
 const files = isFaults
   ? ['test/faults.test.ts', 'test/chaos.test.ts', 'test/lost-answers.test.ts']
   : named.length > 0
     ? named
-    : globSync(['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root }).sort();
+    : isPostgres
+      ? ON_POSTGRES
+      : globSync(['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root }).sort();
 
 /** What is set already stays: a shorter run, a seed. Four processes and a thousand devices want the machine for themselves. */
 const LONG_FORMS = {

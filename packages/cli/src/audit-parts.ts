@@ -87,10 +87,9 @@ export async function auditKeys(
   );
 }
 
-/** SHA-256 of the configuration, in JSON with keys in their order; a password in a URL is left out. */
+/** SHA-256 of the configuration, in JSON with keys in their order. It has no secret. */
 export function configDigest(config: ChrysalisConfig): string {
-  const url = config.store.url.replace(/\/\/[^/]*@/, '//');
-  const text = JSON.stringify({ ...config, store: { url } }, (_key, value: unknown) =>
+  const text = JSON.stringify(config, (_key, value: unknown) =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
       ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
       : value,
