@@ -42,7 +42,7 @@ tls-key = ${quote(STATE_FILES.tlsKey)}
 certificate = "ra/certificate.oer"
 signing-key = "ra/signing.key"
 encryption-key = "ra/encryption.key"
-# After another certificate has taken its place, what devices seal to the former one is opened for so many days, and no longer
+# After another certificate has taken its place, what devices seal to the former one is opened for so many days, no longer
 # than it is valid. 0: not at all.
 former-key-days = 30
 # How many seconds the time in a device's request may lie from ours, on either side (SCMS-1203).
@@ -209,8 +209,8 @@ epoch = ${I_PERIOD_EPOCH}
 ${iPeriodHours === undefined ? '# ' : ''}length-sec = ${iPeriodHours === undefined ? I_PERIOD_LENGTH_SEC : iPeriodHours * SECONDS_PER_HOUR}
 
 [store]
-# The database: sqlite:PATH, or postgres://USER@HOST/DATABASE of PostgreSQL 15 or later (docs/guides/postgresql.md), which
-# \`chrysalis migrate\` prepares. No password in here: password-file names a file, or PGPASSWORD or PGPASSFILE has it.
+# The database: sqlite:PATH, or postgres://USER@HOST/DATABASE of PostgreSQL 15 or later, which \`chrysalis migrate\`
+# prepares (docs/guides/postgresql.md). No password in here: password-file, PGPASSWORD or PGPASSFILE has it.
 url = "sqlite:ra/chrysalis.db"
 # password-file = "ra/database-password"
 

@@ -235,7 +235,7 @@ describe('chrysalis.toml', () => {
     [
       'a store that is none, without its password',
       { store: { url: 'mysql://ra:secret@db' } },
-      ['chrysalis.toml: store.url: expected sqlite:PATH, saw another'],
+      ['chrysalis.toml: store.url: expected sqlite:PATH or postgres://HOST/DATABASE, saw another'],
     ],
   ];
   for (const [what, more, messages] of refusals) {
