@@ -26,7 +26,7 @@ await mkdir(root, { recursive: true, mode: 0o700 });
 await writeFile(MARKER, '');
 
 await step('1. A test SCMS: root, ICA, ECA, PCA, two LAs, PG, MA, CRLG, and the RA', [
-  ...['--dir', state, 'init', '--port', '0', '--weeks-ahead', String(WEEKS)],
+  ...['--dir', state, 'init', '--port', '0', '--processes', '1', '--weeks-ahead', String(WEEKS)],
 ]);
 
 heading('2. The RA, with the authorities behind it');

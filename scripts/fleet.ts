@@ -63,7 +63,17 @@ export async function runFleet(run: FleetRun): Promise<readonly [FleetStage, Fle
 }
 
 async function makeState(run: FleetRun, state: string): Promise<void> {
-  await here(['--dir', state, 'init', '--port', '0', '--weeks-ahead', String(run.weeks)]);
+  await here([
+    '--dir',
+    state,
+    'init',
+    '--port',
+    '0',
+    '--processes',
+    '1',
+    '--weeks-ahead',
+    String(run.weeks),
+  ]);
   await poolInitial(state);
   await setPolicy(run, state);
 }

@@ -6,7 +6,10 @@ import { main, systemContext } from '@chrysalis/cli';
 const dir = process.env.CHRYSALIS_DIR ?? './chrysalis-state';
 const context = systemContext();
 if (!existsSync(join(dir, 'chrysalis.toml'))) {
-  const status = await main(['--dir', dir, 'init', '--weeks-ahead', '8'], context);
+  const status = await main(
+    ['--dir', dir, 'init', '--processes', '1', '--weeks-ahead', '8'],
+    context,
+  );
   if (status !== 0) process.exit(status);
 }
 process.exitCode = await main(['--dir', dir, 'serve', ...process.argv.slice(2)], context);

@@ -69,7 +69,17 @@ describe('a backup', { timeout: 180_000 }, () => {
     root = await mkdtemp(join(tmpdir(), 'chrysalis-backup-'));
     state = join(root, 'state');
     archive = join(root, 'ra.tar');
-    await done('--dir', state, 'init', '--port', '0', '--weeks-ahead', String(WEEKS));
+    await done(
+      '--dir',
+      state,
+      'init',
+      '--port',
+      '0',
+      '--processes',
+      '1',
+      '--weeks-ahead',
+      String(WEEKS),
+    );
     scms = await readTestScms(state);
     ca = await readFile(join(state, 'authorities/x509-root/certificate.pem'), 'utf8');
   });

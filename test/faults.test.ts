@@ -105,7 +105,17 @@ async function init(state: string): Promise<void> {
     random,
     signal: new AbortController().signal,
   };
-  const argv = ['--dir', state, 'init', '--port', '0', '--weeks-ahead', String(WEEKS)];
+  const argv = [
+    '--dir',
+    state,
+    'init',
+    '--port',
+    '0',
+    '--processes',
+    '1',
+    '--weeks-ahead',
+    String(WEEKS),
+  ];
   assert.equal(await main(argv, context), 0);
 }
 

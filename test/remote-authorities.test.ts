@@ -65,7 +65,17 @@ describe('PCA, LA1 and LA2 in processes of their own', () => {
   before(async () => {
     root = await mkdtemp(join(tmpdir(), 'chrysalis-remote-'));
     ra = join(root, 'ra');
-    await run(['--dir', ra, 'init', '--port', '0', '--weeks-ahead', String(WEEKS)]);
+    await run([
+      '--dir',
+      ra,
+      'init',
+      '--port',
+      '0',
+      '--processes',
+      '1',
+      '--weeks-ahead',
+      String(WEEKS),
+    ]);
     scms = await readTestScms(ra);
     ca = await readFile(join(ra, 'authorities/x509-root/certificate.pem'), 'utf8');
     for (const name of NAMES) {

@@ -125,7 +125,15 @@ describe('no command shows a secret', () => {
 
   it('while everything works', async () => {
     const [port, crlPort] = [await freePort(), await freePort()];
-    await chrysalis('succeeds', ['init', '--port', `${port}`, '--weeks-ahead', '1']);
+    await chrysalis('succeeds', [
+      'init',
+      '--port',
+      `${port}`,
+      '--processes',
+      '1',
+      '--weeks-ahead',
+      '1',
+    ]);
     await edit((text) =>
       text
         .replace('port = 8894', `port = ${crlPort}`)

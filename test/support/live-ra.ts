@@ -119,7 +119,7 @@ async function make(
   { directory, weeksAhead, perWeek, shedMs }: LiveRaOptions,
   command: LiveRa['command'],
 ): Promise<void> {
-  await command('init', '--port', '0', '--weeks-ahead', `${weeksAhead}`);
+  await command('init', '--port', '0', '--processes', '1', '--weeks-ahead', `${weeksAhead}`);
   await command('policy', 'set', 'min-certs-per-i-period', `${perWeek}`);
   // Else the last requests would wait for two days until the shuffle opens by age.
   await command('policy', 'set', 'shuffle-threshold', '1');

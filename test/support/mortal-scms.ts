@@ -33,7 +33,17 @@ export async function makeAuthorities(
 ): Promise<Record<Name, Mortal>> {
   const state = join(root, 'ra');
   const port = String(await freePort());
-  await command(['--dir', state, 'init', '--port', port, '--weeks-ahead', String(weeks)]);
+  await command([
+    '--dir',
+    state,
+    'init',
+    '--port',
+    port,
+    '--processes',
+    '1',
+    '--weeks-ahead',
+    String(weeks),
+  ]);
   await command(['--dir', state, 'policy', 'set', 'min-certs-per-i-period', String(perWeek)]);
   // Nobody asks the CRL store or the operators' port, whichever they have.
   await editConfig(state, /^port = 889[45]$/gm, 'port = 0');

@@ -98,6 +98,16 @@ export class KeyCustody {
     return sealPem(text, { purpose: this.#purposeOf(path), kdf }, master, path);
   }
 
+  /** The passphrase, when it was asked for; for a process that is to open the same keys. */
+  async asked(): Promise<Secret | undefined> {
+    return this.#passphrase;
+  }
+
+  /** What keys that are written are encrypted under. */
+  get scheme(): KeyScheme | undefined {
+    return this.#scheme;
+  }
+
   /** What has been derived so far: for a thread that is to open the same keys. */
   async masters(): Promise<MasterKey[]> {
     return Promise.all(this.#masters.values());

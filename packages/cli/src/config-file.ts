@@ -8,6 +8,8 @@ export interface ConfigFileOptions {
   readonly host: string;
   readonly listen: string;
   readonly port: number;
+  /** Written when there is one; else as many as the machine has cores. */
+  readonly processes?: number | undefined;
   readonly weeksAhead: number;
   /** Written when there is one; else the policy's counts. */
   readonly iPeriodHours?: number | undefined;
@@ -18,7 +20,7 @@ export interface ConfigFileOptions {
 
 /** Every key of the schema, those that have a default included, so that the file is the reference. */
 export function configFileText(options: ConfigFileOptions): string {
-  const { host, listen, port, weeksAhead, iPeriodHours } = options;
+  const { host, listen, port, processes, weeksAhead, iPeriodHours } = options;
   const { pcaHostname, la1Hostname, la2Hostname } = options;
   return `# The configuration of a Chrysalis Registration Authority. Relative paths start at this file.
 # This one was made by \`chrysalis init\`: an SCMS for development and test, all of whose keys lie in authorities/.
@@ -32,6 +34,9 @@ host = ${quote(host)}
 listen = ${quote(listen)}
 # CAMP's port of RA services. 0 takes one that is free.
 port = ${port}
+# Processes that answer devices, beside the one that makes certificates and the one that watches over both. As many as the
+# machine has cores when missing. 1: all in one process.
+${processes === undefined ? '# processes = 2' : `processes = ${processes}`}
 # Where devices reach the RA, when that is not https://<host>:<port>, as behind a location obscurer proxy.
 # public-url = "https://ra.example.com:8892"
 # TLS: the server's certificate chain and key, PEM. Devices trust trust.x509-root.

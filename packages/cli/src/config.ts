@@ -48,10 +48,15 @@ const peer = z.discriminatedUnion('mode', [inProcessPeer, remotePeer]);
 const former = { former: z.array(path).default([]) };
 const pca = z.discriminatedUnion('mode', [inProcessPeer.extend(former), remotePeer.extend(former)]);
 
+/** No machine that serves a fleet has more cores. */
+export const MAX_PROCESSES = 64;
+
 const Schema = z.strictObject({
   ra: z.strictObject({
     host: hostname,
     listen: z.union([z.ipv4(), z.ipv6()], 'expected an IP address').default('127.0.0.1'),
+    // As many as the machine has cores when missing: each is a process with its memory.
+    processes: z.int().min(1).max(MAX_PROCESSES).optional(),
     // CAMP's port of RA services; 0 takes one that is free.
     port: z.int().min(0).max(65_535).default(8892),
     'public-url': z.url({ protocol: /^https$/, error: 'expected an https URL' }).optional(),

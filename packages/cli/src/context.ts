@@ -23,6 +23,8 @@ export interface CliContext {
   readonly hasThreads?: boolean;
   /** Calls when whoever runs the RA wants certificates and keys to be read again. */
   readonly onRenewal?: (listener: () => void) => void;
+  /** Calls when whoever runs the RA wants its processes to be replaced. */
+  readonly onReplacement?: (listener: () => void) => void;
   /** Aborted on Ctrl-C: long commands stop cleanly. */
   readonly signal: AbortSignal;
 }

@@ -14,7 +14,7 @@ import { endOfValidity, formatTime32 } from '@chrysalis/ieee1609dot2';
 import { formatHex, timeOf } from '@chrysalis/scms';
 import { removeFileDurably, writeFileDurably } from '@chrysalis/store';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { parseConfig } from './config.ts';
+import { MAX_PROCESSES, parseConfig } from './config.ts';
 import { configFileText } from './config-file.ts';
 import { type CliContext, CliError } from './context.ts';
 import { CONFIG_FILE, INIT_ENTRIES, INIT_MARKER, STATE_FILES } from './state-directory.ts';
@@ -26,6 +26,7 @@ interface InitOptions {
   readonly host: string;
   readonly listen: string;
   readonly port: number;
+  readonly processes?: number;
   readonly weeksAhead: number;
   readonly iPeriodHours?: number;
   readonly country: readonly number[];
@@ -44,6 +45,11 @@ export function addInitCommand(program: Command, context: CliContext): void {
     .option('--host <name>', 'the name of the RA, by which devices reach it', 'localhost')
     .option('--listen <address>', 'the address it listens on', '127.0.0.1')
     .option('--port <number>', 'its port; 0 takes one that is free', integer(0, 65_535), 8892)
+    .option(
+      '--processes <number>',
+      'processes that answer devices; as many as there are cores when missing',
+      integer(1, MAX_PROCESSES),
+    )
     .option('--weeks-ahead <number>', 'i-periods to keep ready', integer(1, 520), 156)
     .option(
       '--i-period-hours <number>',

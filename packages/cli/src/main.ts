@@ -1,16 +1,15 @@
 /** The command line: parses arguments, runs one command, turns errors into messages and an exit status. */
-import { AuthorityError } from '@chrysalis/authorities';
-import { StoreError } from '@chrysalis/store';
 import { Command, CommanderError } from 'commander';
 import { addAuditCommands } from './audit.ts';
 import { addAuthorityCommands } from './authority.ts';
 import { addBackupCommand } from './backup.ts';
 import { addBlacklistCommands } from './blacklist.ts';
-import { type CliContext, CliError } from './context.ts';
+import type { CliContext } from './context.ts';
 import { addCrlCommands } from './crl.ts';
 import { addDeviceCommands } from './device.ts';
 import { addEeCommands } from './ee.ts';
 import { addEnrollCommand } from './enroll.ts';
+import { explanationOf } from './explanation.ts';
 import { addInitCommand } from './init.ts';
 import { addInspectCommand } from './inspect.ts';
 import { addKeysCommands } from './keys.ts';
@@ -110,17 +109,10 @@ function explain(error: unknown, context: CliContext): number {
     return EXIT_INTERRUPTED;
   }
   const isDebug = Boolean(context.env.CHRYSALIS_DEBUG);
-  if (isRefusal(error)) {
-    say(error.message);
-    const hint = error instanceof StoreError ? STORE_HINTS[error.code] : error.hint;
-    if (hint !== undefined) say(`hint: ${hint}`);
-    if (isDebug) say(String(error.stack));
-    return EXIT_FAILED;
-  }
-  const fault = systemFault(error);
-  if (fault !== undefined) {
-    say(fault.message);
-    if (fault.hint !== undefined) say(`hint: ${fault.hint}`);
+  const explanation = explanationOf(error);
+  if (explanation !== undefined) {
+    say(explanation.message);
+    if (explanation.hint !== undefined) say(`hint: ${explanation.hint}`);
     if (isDebug) say(String((error as Error).stack));
     return EXIT_FAILED;
   }
@@ -128,44 +120,4 @@ function explain(error: unknown, context: CliContext): number {
   if (isDebug) say(error instanceof Error ? String(error.stack) : String(error));
   else say('hint: this is a bug; CHRYSALIS_DEBUG=1 shows where');
   return EXIT_FAILED;
-}
-
-/** Hints for what a database or an object store refuses. */
-const STORE_HINTS: Partial<Record<StoreError['code'], string>> = {
-  corrupt: 'put a backup back: chrysalis restore; docs/guides/backup.md says what is lost',
-  full: 'the disk is full',
-  busy: 'another program holds the database locked: end it',
-  'newer-schema': 'take the version of chrysalis that made it, or a later one',
-  'older-schema': 'chrysalis migrate brings it up to date, while others go on',
-  missing:
-    'chrysalis migrate makes the tables of a database that is there; nobody makes a database or a bucket here',
-  away: 'see that the server runs, and that store.url or objects.url has its address',
-  'unsupported-server': 'docs/guides/postgresql.md says what a server has to promise',
-};
-
-/** Hints for what the operating system or TLS refuses: none of it is a bug of ours. */
-const SYSTEM_HINTS: Readonly<Record<string, string>> = {
-  EADDRINUSE: 'another process listens there: stop it, or choose another port in the configuration',
-  EACCES: 'this user may not do that: ports below 1024 and files of others need another user',
-  ENOSPC: 'the disk is full',
-  EEXIST: 'something else has that name: choose another with --dir',
-  ERR_OSSL_X509_KEY_VALUES_MISMATCH:
-    'tls-cert and tls-key have to belong together, each pair of them',
-};
-
-function systemFault(error: unknown): { message: string; hint: string | undefined } | undefined {
-  const { code, syscall } = error as { code?: unknown; syscall?: unknown };
-  if (!(error instanceof Error) || typeof code !== 'string') return undefined;
-  if (typeof syscall !== 'string' && !code.startsWith('ERR_OSSL_')) return undefined;
-  return {
-    message: `expected the system to agree, saw ${error.message}`,
-    hint: SYSTEM_HINTS[code],
-  };
-}
-
-/** What the user, or whoever runs the machine, can do something about. */
-function isRefusal(error: unknown): error is Error & { readonly hint?: string | undefined } {
-  return (
-    error instanceof CliError || error instanceof AuthorityError || error instanceof StoreError
-  );
 }

@@ -1,7 +1,14 @@
 /** The keys of a state directory: checked, and with the passphrase at hand when one is needed. */
 import { access } from 'node:fs/promises';
-import { join } from 'node:path';
-import { KeyCustody, type KeyScheme, type MasterKey, parseScheme } from '@chrysalis/authorities';
+import { join, resolve } from 'node:path';
+import {
+  KeyCustody,
+  type KeyScheme,
+  type MasterKey,
+  parseScheme,
+  readKeyFile,
+  readPrivatePemFile,
+} from '@chrysalis/authorities';
 import { systemRandom } from '@chrysalis/crypto';
 import type { Log } from '@chrysalis/ra';
 import { readFileIfPresent } from '@chrysalis/store';
@@ -48,6 +55,22 @@ export function openRaCustody(
   context: CustodyContext,
 ): Promise<KeyCustody> {
   return openCustody(placesOf(config, directory), context);
+}
+
+/** Opens the keys of an RA, so that whatever has to be asked for is asked for now. @throws AuthorityError */
+export async function openKeysOf(
+  config: ChrysalisConfig,
+  directory: string,
+  keys: KeyCustody,
+): Promise<void> {
+  const { keys: configured, ...places } = placesOf(config, directory);
+  const own = new Set(configured.map((path) => resolve(path)));
+  for (const { path, form, state } of await privateKeyFiles({ ...places, keys: configured })) {
+    // Others may be encrypted under a passphrase of somebody else.
+    if (state === 'plain' || (state === 'foreign' && !own.has(path))) continue;
+    if (form === 'pem') await readPrivatePemFile(path, keys);
+    else await keys.open(await readKeyFile(path), path);
+  }
 }
 
 /** The same keys in another thread, which can ask nobody. */

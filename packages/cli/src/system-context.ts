@@ -47,6 +47,9 @@ export function systemContext(): CliContext {
         else listener();
       });
     },
+    onReplacement: (listener) => {
+      process.on('SIGUSR2', listener);
+    },
     signal: abort.signal,
   };
 }

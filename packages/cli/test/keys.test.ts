@@ -35,7 +35,7 @@ async function state(t: TestContext) {
     assert.equal(outcome.status, 0, outcome.stderr);
     return outcome;
   };
-  await done(['init', '--port', '0', '--weeks-ahead', '2']);
+  await done(['init', '--port', '0', '--processes', '1', '--weeks-ahead', '2']);
   const states = async (): Promise<Record<string, string>> => {
     const { stdout } = await done(['--json', 'keys', 'status']);
     const { keys } = JSON.parse(stdout) as { keys: { file: string; state: string }[] };
@@ -327,7 +327,10 @@ describe('what others can read', () => {
     const folder = await temporaryDirectory(t);
     const directory = join(folder, 'open');
     await mkdir(directory, { mode: 0o755 });
-    assert.equal((await run(['--dir', directory, 'init', '--port', '0'])).status, 0);
+    assert.equal(
+      (await run(['--dir', directory, 'init', '--port', '0', '--processes', '1'])).status,
+      0,
+    );
     assert.equal((await stat(directory)).mode & 0o777, 0o700);
     await serves(directory, {});
     for (const file of ['ra/chrysalis.db', 'authorities/pca/pca.db', 'authorities/ma/ma.db']) {

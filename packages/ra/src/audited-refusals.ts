@@ -34,13 +34,15 @@ const SERVICES: Readonly<Record<string, AuditedService>> = {
 export class AuditedRefusals {
   readonly #audit: AuditLog;
   readonly #clock: Clock;
-  readonly #limit = new RateLimit(LINES_PER_MINUTE);
+  readonly #limit: RateLimit;
   readonly #counts = new Map<string, RefusalsEvent>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(audit: AuditLog, clock: Clock) {
+  /** @param share of the lines, where several processes have an audit log each */
+  constructor(audit: AuditLog, clock: Clock, share = 1) {
     this.#audit = audit;
     this.#clock = clock;
+    this.#limit = new RateLimit(Math.ceil(LINES_PER_MINUTE * share));
   }
 
   /** @param path as the peer sent it */

@@ -13,6 +13,8 @@ export interface ConnectionLimits {
 const DEFAULTS: ConnectionLimits = { connections: 5000, handshakes: 500 };
 /** Requests of one connection that are under way. Devices send one after the other; browsers of old sent some at once. */
 const MAX_PIPELINED = 16;
+/** What requests under way get when the RA stops. Each takes milliseconds once it is here. */
+const CLOSE_GRACE_MS = 2000;
 /** An answer that nobody has taken after so long is given up. Policy and chain files take a minute at 10 kbit/s. */
 const TAKE_ANSWER_MS = 300_000;
 
@@ -43,6 +45,8 @@ export class Connections {
   /** Those that wait for their peers, the one that has waited longest first. */
   readonly #waiting = new Set<Connection>();
   readonly #closed = { connections: 0, handshakes: 0 };
+  #isLeaving = false;
+  #graceMs = CLOSE_GRACE_MS;
 
   constructor(limits: Partial<ConnectionLimits> = {}) {
     this.#limits = { ...DEFAULTS, ...limits };
@@ -62,6 +66,17 @@ export class Connections {
     return this.#closed;
   }
 
+  /** From here on each answer closes its connection: the next request of the device comes to another process. */
+  leave(graceMs: number): void {
+    this.#isLeaving = true;
+    this.#graceMs = graceMs;
+  }
+
+  /** What requests under way get when the server closes. */
+  get graceMs(): number {
+    return this.#graceMs;
+  }
+
   /** Watches a server that does not listen yet. */
   watch(server: Server): void {
     // TLS begins in a listener of the server itself: it must not see a socket that is closed already.
@@ -70,6 +85,9 @@ export class Connections {
     server.on('connection', (socket: Socket) => {
       if (!this.#admit(socket)) return;
       for (const listener of accept) listener.call(server, socket);
+    });
+    server.prependListener('request', (_request, response) => {
+      if (this.#isLeaving) response.shouldKeepAlive = false;
     });
     server.on('secureConnection', (socket) => {
       const connection = this.#of(socket);

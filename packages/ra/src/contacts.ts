@@ -21,7 +21,7 @@ interface Contact {
  * commit: a kill loses some seconds of it, and the next contact makes up for them.
  */
 export class Contacts {
-  readonly #options: Pick<RaOptions, 'database' | 'log'>;
+  readonly #options: Pick<RaOptions, 'database' | 'log' | 'siblings'>;
   readonly #wakePipeline: () => void;
   #pending = new Map<number, Contact>();
   /** How many requests have closed a registration, in the order of the last. */
@@ -29,7 +29,7 @@ export class Contacts {
   #timer: NodeJS.Timeout | undefined;
   #flushing: Promise<void> = Promise.resolve();
 
-  constructor(options: Pick<RaOptions, 'database' | 'log'>, wakePipeline: () => void) {
+  constructor(options: Pick<RaOptions, 'database' | 'log' | 'siblings'>, wakePipeline: () => void) {
     this.#options = options;
     this.#wakePipeline = wakePipeline;
   }
@@ -54,9 +54,17 @@ export class Contacts {
 
   /**
    * A registration is about to be replaced: when the promise resolves, everything that was fetched under it is noted, and
-   * nothing more is, not even by a download that has begun already.
+   * nothing more is, not even by a download that has begun already, whichever process it came to.
+   *
+   * @throws when another process does not answer
    */
-  close(deviceId: number): Promise<void> {
+  async close(deviceId: number): Promise<void> {
+    const elsewhere = this.#options.siblings?.closeRegistration(deviceId);
+    await Promise.all([this.closeHere(deviceId), elsewhere]);
+  }
+
+  /** As {@link close}, for the downloads of this process. Never rejects. */
+  closeHere(deviceId: number): Promise<void> {
     const before = this.#closed.get(deviceId) ?? 0;
     this.#closed.delete(deviceId);
     this.#closed.set(deviceId, before + 1);
@@ -67,6 +75,11 @@ export class Contacts {
 
   /** A request that closed a registration has not replaced it. */
   open(deviceId: number): void {
+    this.#options.siblings?.openRegistration(deviceId);
+    this.openHere(deviceId);
+  }
+
+  openHere(deviceId: number): void {
     const left = (this.#closed.get(deviceId) ?? 0) - 1;
     if (left > 0) this.#closed.set(deviceId, left);
     else this.#closed.delete(deviceId);

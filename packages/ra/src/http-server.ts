@@ -37,8 +37,6 @@ const TIMEOUT_CHECK_SHARE = 0.5;
 const KEEP_ALIVE_MS = 60_000;
 /** A connection on which nothing moves for so long is dropped: a peer that does not read its answer holds no memory. */
 const STALLED_MS = 60_000;
-/** What requests under way get when the RA stops. Each takes milliseconds once it is here. */
-const CLOSE_GRACE_MS = 2000;
 /** How often connections that have become idle are closed meanwhile. */
 const CLOSE_SWEEP_MS = 50;
 
@@ -257,7 +255,7 @@ function createTlsServer(
  */
 function closeConnections(server: FastifyInstance['server'], connections: Connections): void {
   const sweep = setInterval(() => server.closeIdleConnections(), CLOSE_SWEEP_MS);
-  const grace = setTimeout(() => connections.closeAll(), CLOSE_GRACE_MS);
+  const grace = setTimeout(() => connections.closeAll(), connections.graceMs);
   server.once('close', () => {
     clearInterval(sweep);
     clearTimeout(grace);

@@ -39,6 +39,13 @@ export type { GuardLimits } from './guards.ts';
 export { fixIPeriod, type IPeriodWish, recordedIPeriod } from './i-period-setting.ts';
 export { IdentityInForce } from './identity-in-force.ts';
 export { linkageChainsOf, type RequestOrigin } from './linkage-chains-of.ts';
+export {
+  type Figures,
+  METRICS_TYPE,
+  type ProcessCounts,
+  processFigures,
+  textOfAll,
+} from './metrics.ts';
 export { RA_MIGRATIONS } from './migrations.ts';
 export {
   EnquiryRefused,
@@ -48,6 +55,7 @@ export {
 export { MAX_OCSP_RESPONSE, OcspError } from './ocsp-response.ts';
 export { isIssuedBy, OcspStaple, type OcspStapleOptions } from './ocsp-staple.ts';
 export { OcspStaples } from './ocsp-staples.ts';
+export { type OpsServer, startOpsServer } from './ops-server.ts';
 export type {
   Log,
   OcspSource,
@@ -69,13 +77,19 @@ export { Pipeline, type PipelineHost, type PipelineState } from './pipeline.ts';
 export { loadPkcs11, type Pkcs11Module } from './pkcs11-module.ts';
 export { Token, type TokenKey } from './pkcs11-token.ts';
 export { isPkcs11Uri, type Pkcs11Uri, parsePkcs11Uri } from './pkcs11-uri.ts';
+export type { NotReady } from './readiness.ts';
 export { Refusal } from './refusal.ts';
 export {
+  type RaBack,
+  type RaFront,
   type RegistrationAuthority,
+  startRaBack,
+  startRaFront,
   startRegistrationAuthority,
 } from './registration-authority.ts';
 export { RemoteAuthority, type RemoteAuthorityOptions } from './remote-authority.ts';
 export type { RaSchema } from './schema.ts';
+export type { Siblings } from './siblings.ts';
 export { type RaStatus, type RateStatus, raStatus, type StatusSurroundings } from './status.ts';
 export type { Warning, WarningCode } from './status-warnings.ts';
 export {
@@ -87,4 +101,5 @@ export {
 } from './tls-in-force.ts';
 export { tlsOptions } from './tls-options.ts';
 export { TokenError, type TokenErrorCode } from './token-error.ts';
+export type { TriedService } from './tries.ts';
 export { type Ending, type EndingRole, endOfPolicy } from './what-ends.ts';

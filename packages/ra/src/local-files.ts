@@ -39,18 +39,19 @@ export class LocalFiles {
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
+  readonly #onFile: () => void;
 
-  constructor(options: RaSettings) {
+  /** @param onFile called when there is a new file: others who follow may look */
+  constructor(options: RaSettings, onFile = () => {}) {
     this.#options = options;
+    this.#onFile = onFile;
     this.policy = governedPolicy(options.policy, () => this.#values());
     this.#store = new VersionedFileStore(options.database, options.objects);
   }
 
   /** Resolves when the files of the last run are there, and the PG was asked once. @throws StoreError */
   async start(): Promise<void> {
-    this.#chain = await this.#store.newest('localCertificateChains');
-    this.#policy = await this.#store.newest('localPolicy');
-    if (this.#policy) this.#adopted = policyOf(this.#policy, this.#options);
+    await this.#follow();
     await this.wake();
     this.#timer = setInterval(() => void this.wake(), LOOK_MS);
     this.#timer.unref();
@@ -105,7 +106,8 @@ export class LocalFiles {
   async #retrieveIfDue(): Promise<void> {
     const { pg, clock, log } = this.#options;
     const now = timeOf(clock);
-    if (pg === undefined || !this.#isDue(now)) return;
+    if (pg === undefined) return this.#lookForNewer();
+    if (!this.#isDue(now)) return;
     let isWhole = true;
     // The policy first: it names the chain file. One may be right while the other is not: each is kept for itself, and
     // both are tried again.
@@ -121,6 +123,23 @@ export class LocalFiles {
     if (!isWhole) return this.#outage.failed(timeOf(clock));
     this.#outage.succeeded();
     this.#retrievedAt = now;
+  }
+
+  /** Without a PG the files are somebody else's to make: those of before, or of another process. */
+  async #lookForNewer(): Promise<void> {
+    try {
+      await this.#follow();
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'no look for newer files');
+    }
+  }
+
+  async #follow(): Promise<void> {
+    this.#chain = (await this.#store.newest('localCertificateChains')) ?? this.#chain;
+    const policy = await this.#store.newest('localPolicy');
+    if (policy === undefined || policy.name === this.#policy?.name) return;
+    this.#policy = policy;
+    this.#adopted = policyOf(policy, this.#options) ?? this.#adopted;
   }
 
   #isDue(now: Time32): boolean {
@@ -151,6 +170,7 @@ export class LocalFiles {
     const octets = chain.compose(lccfVersion);
     this.#chain = await this.#store.keep({ type, gccfVersion, lccfVersion }, octets);
     this.#options.log.info({ file: this.#chain.name }, 'new local certificate chain file');
+    this.#onFile();
     this.#options.audit?.note({ event: 'policy', file: this.#chain.name }, 'now');
   }
 
@@ -170,6 +190,7 @@ export class LocalFiles {
     this.#policy = await this.#store.keep({ type, gpfVersion, lpfVersion }, compose(lpfVersion));
     this.#adopted = adopted;
     options.log.info({ file: this.#policy.name }, 'new local policy file');
+    this.#onFile();
     options.audit?.note({ event: 'policy', file: this.#policy.name }, 'now');
   }
 

@@ -1,5 +1,12 @@
 import { RA_EE_ERRORS } from '@chrysalis/scms';
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import {
+  AggregatorRegistry,
+  Counter,
+  collectDefaultMetrics,
+  Gauge,
+  Histogram,
+  Registry,
+} from 'prom-client';
 import type { Guards } from './guards.ts';
 import { Refusal } from './refusal.ts';
 import type { RaStatus } from './status.ts';
@@ -17,11 +24,55 @@ const OUTCOMES: Readonly<Record<number, string>> = {
 };
 
 export interface MetricsSources extends Pick<Guards, 'tick' | 'connections' | 'load'> {
-  /** Read at most every 15 seconds; times in it are Time32. */
-  status(): Promise<RaStatus>;
+  /** Read at most every 15 seconds; times in it are Time32. Missing where another process tells it. */
+  readonly status?: () => Promise<RaStatus>;
   /** Milliseconds of a clock that nobody sets. */
   readonly nowMs: () => number;
 }
+
+interface StatusGauges {
+  readonly read: () => Promise<RaStatus>;
+  readonly set: (status: RaStatus) => void;
+  readonly up: Gauge;
+}
+
+/** What one process has counted, as it travels to another. */
+export type Figures = readonly object[];
+
+/** The text format 0.0.4 of what several processes have counted: sums, of the delay of event loops the longest. */
+export function textOfAll(figures: readonly Figures[]): Promise<string> {
+  return AggregatorRegistry.aggregate([...figures]).metrics();
+}
+
+/** Of an RA in several processes. */
+export interface ProcessCounts {
+  /** Processes that are to answer devices, and those that do. */
+  readonly wanted: number;
+  readonly answering: number;
+  /** How often one was started again. */
+  readonly restarts: number;
+}
+
+/** As {@link Metrics.figures}, of whoever watches over the processes. */
+export function processFigures({ wanted, answering, restarts }: ProcessCounts): Promise<Figures> {
+  const registry = new Registry();
+  const processes = new Gauge({
+    name: 'chrysalis_processes',
+    help: 'Processes that answer devices: how many there are to be, and how many do',
+    labelNames: ['state'],
+    registers: [registry],
+  });
+  processes.set({ state: 'wanted' }, wanted);
+  processes.set({ state: 'answering' }, answering);
+  new Counter({
+    name: 'chrysalis_process_restarts_total',
+    help: 'How often a process of the RA was started again after it had ended by itself',
+    registers: [registry],
+  }).inc(restarts);
+  return registry.getMetricsAsJSON();
+}
+
+export const METRICS_TYPE: string = Registry.PROMETHEUS_CONTENT_TYPE;
 
 /**
  * What the RA counts for its operators, as Prometheus has it (docs/reference/metrics.md). Labels are names of ours and of
@@ -33,8 +84,7 @@ export class Metrics {
   readonly #requests: Counter<'route' | 'outcome'>;
   readonly #durations: Histogram<'route'>;
   readonly #refusals: Counter<'code'>;
-  readonly #setStatus: (status: RaStatus) => void;
-  readonly #statusUp: Gauge;
+  readonly #status: StatusGauges | undefined;
   #statusAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(sources: MetricsSources) {
@@ -59,12 +109,15 @@ export class Metrics {
       labelNames: ['code'],
       registers,
     });
-    this.#statusUp = new Gauge({
-      name: 'chrysalis_status_up',
-      help: '1 when the figures that come from the database are not older than 15 seconds',
-      registers,
-    });
-    this.#setStatus = statusGauges(this.#registry);
+    this.#status = sources.status && {
+      read: sources.status,
+      set: statusGauges(this.#registry),
+      up: new Gauge({
+        name: 'chrysalis_status_up',
+        help: '1 when the figures that come from the database are not older than 15 seconds',
+        registers,
+      }),
+    };
     addGauges(this.#registry, sources);
     collectDefaultMetrics({ register: this.#registry });
   }
@@ -92,33 +145,41 @@ export class Metrics {
     return this.#registry.metrics();
   }
 
+  /** For {@link textOfAll}. */
+  async figures(): Promise<Figures> {
+    await this.#readStatus();
+    return this.#registry.getMetricsAsJSON();
+  }
+
   #count(route = 'none', outcome: string, seconds: number): void {
     this.#requests.inc({ route, outcome });
     this.#durations.observe({ route }, seconds);
   }
 
   async #readStatus(): Promise<void> {
-    const { status, nowMs } = this.#sources;
-    const now = nowMs();
+    const status = this.#status;
+    if (status === undefined) return;
+    const now = this.#sources.nowMs();
     if (now - this.#statusAtMs < STATUS_MAX_AGE_MS) return;
     try {
-      this.#setStatus(await status());
+      status.set(await status.read());
       this.#statusAtMs = now;
-      this.#statusUp.set(1);
+      status.up.set(1);
     } catch {
       // Whoever asks for figures is told so; /readyz says what is wrong with the database.
-      this.#statusUp.set(0);
+      status.up.set(0);
     }
   }
 }
 
 function addGauges(registry: Registry, { tick, connections, load }: MetricsSources): void {
   const registers = [registry];
-  const gauge = (name: string, help: string, read: () => number) =>
+  const gauge = (name: string, help: string, read: () => number, ofAll: 'sum' | 'max' = 'sum') =>
     new Gauge({
       name,
       help,
       registers,
+      aggregator: ofAll,
       collect() {
         this.set(read());
       },
@@ -130,6 +191,7 @@ function addGauges(registry: Registry, { tick, connections, load }: MetricsSourc
     'chrysalis_event_loop_lag_seconds',
     'Mean delay of the event loop in the last half second: what shedding goes by',
     () => load.lagMs / 1000,
+    'max',
   );
   counter(registry, {
     name: 'chrysalis_dropped_refusals_total',

@@ -22,6 +22,7 @@ import type { AuditLog } from './audit-log.ts';
 import type { GuardLimits } from './guards.ts';
 import type { PipelineHost } from './pipeline.ts';
 import type { RaSchema } from './schema.ts';
+import type { Siblings } from './siblings.ts';
 import type { ServerTls } from './tls-in-force.ts';
 
 /** What is written for operators: structured, without secrets and without anything that locates a device. */
@@ -160,6 +161,10 @@ export interface RaOptions {
   readonly pauseAfterSec?: number;
   /** Whether a device may ask anew with other keys, for the periods whose files it has not fetched (Q17); `replace` when missing. */
   readonly secondRequest?: 'replace' | 'refuse';
+  /** Of what strangers may write into the audit log, the share of this process; all of it when missing. */
+  readonly strangersShare?: number;
+  /** The other processes that answer devices from the same state; none when missing. */
+  readonly siblings?: Siblings;
   /** Makes the certificates; in this thread when missing. */
   readonly pipeline?: PipelineHost;
   /** May change from one look to the next. */

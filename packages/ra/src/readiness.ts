@@ -12,6 +12,7 @@ export type ReadinessCheck =
   | 'tls-certificate'
   | 'ra-certificate'
   | 'linkage-cache'
+  | 'processes'
   | 'stopping';
 
 /** Why an RA is not ready. */
@@ -48,7 +49,7 @@ export class Readiness {
   async missing(): Promise<readonly NotReady[]> {
     const { pipeline, isStopping } = this.#sources;
     const { state = 'running' } = pipeline;
-    const reasons: Record<ReadinessCheck, string | undefined> = {
+    const reasons: Record<Exclude<ReadinessCheck, 'processes'>, string | undefined> = {
       database: await this.#database(),
       pipeline: state === 'running' ? undefined : `expected a pipeline that runs, saw it ${state}`,
       'tls-certificate': this.#tlsCertificate(),
@@ -57,7 +58,7 @@ export class Readiness {
       stopping: isStopping() ? 'the RA stops' : undefined,
     };
     return Object.entries(reasons)
-      .filter((entry): entry is [ReadinessCheck, string] => entry[1] !== undefined)
+      .filter((entry): entry is [keyof typeof reasons, string] => entry[1] !== undefined)
       .map(([check, reason]) => ({ check, reason }));
   }
 

@@ -1,28 +1,16 @@
-import type { AddressInfo } from 'node:net';
 import { timeOf } from '@chrysalis/scms';
-import { AuditedRefusals } from './audited-refusals.ts';
-import { Authenticator } from './authenticate.ts';
+import { BackOffice } from './back-office.ts';
 import { Blacklist } from './blacklist.ts';
-import { Contacts } from './contacts.ts';
-import { DeviceRegistry } from './device-registry.ts';
-import { Door } from './door.ts';
-import { Downloads } from './download.ts';
+import { type FrontOffice, openFrontOffice } from './front-office.ts';
 import { createGuards, type Guards } from './guards.ts';
-import { HorizonWarnings } from './horizon-warnings.ts';
-import { createHttpServer } from './http-server.ts';
 import { fixIPeriod } from './i-period-setting.ts';
 import { LocalFiles } from './local-files.ts';
-import { Metrics } from './metrics.ts';
-import { MisbehaviorReports } from './misbehavior-reports.ts';
-import { OcspStaples } from './ocsp-staples.ts';
-import { OperatorsView } from './operators-view.ts';
+import { type Figures, Metrics } from './metrics.ts';
 import { type OpsServer, startOpsServer } from './ops-server.ts';
 import type { RaOptions, RaSettings } from './options.ts';
-import { Pipeline, type PipelineHost } from './pipeline.ts';
-import { Provisioning } from './provision.ts';
-import { Readiness } from './readiness.ts';
+import { type NotReady, Readiness } from './readiness.ts';
+import type { Siblings } from './siblings.ts';
 import { raStatus } from './status.ts';
-import { Tries } from './tries.ts';
 import { endOfPolicy } from './what-ends.ts';
 
 /** A Registration Authority that is running. */
@@ -35,9 +23,36 @@ export interface RegistrationAuthority {
   readonly blacklist: Blacklist;
   /** Lets the RA look again what is due: for whoever has stepped the clock. */
   wake(): void;
-  /** The RA's certificate, or one that the PG hands out, is another: resolves when the files that name it were made, or tried. */
+  /** The RA's certificate is another: resolves when the files that name it were made, or tried. */
   renewed(): Promise<void>;
   /** Answers what has arrived, ends the pipeline after its step, and listens no more. The caller closes the stores. */
+  close(): Promise<void>;
+}
+
+/** One of the processes of an RA that answer devices. */
+export interface RaFront {
+  readonly url: string;
+  readonly port: number;
+  /** What it does when the others tell it. */
+  readonly told: Siblings;
+  /** Undefined when `ops` is missing. */
+  figures(): Promise<Figures | undefined>;
+  /** There may be new files. */
+  wake(): void;
+  /** Answers what has arrived, and listens no more. */
+  close(): Promise<void>;
+  /** As {@link close}, while others go on: no device is cut off. */
+  leave(): Promise<void>;
+}
+
+/** The process of an RA that does, once, what devices do not wait for. */
+export interface RaBack {
+  readonly blacklist: Blacklist;
+  missing(): Promise<readonly NotReady[]>;
+  figures(): Promise<Figures | undefined>;
+  /** There is something to do for a device. */
+  wakePipeline(): void;
+  renewed(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -49,130 +64,135 @@ export interface RegistrationAuthority {
 export async function startRegistrationAuthority(
   settings: RaSettings,
 ): Promise<RegistrationAuthority> {
-  const { database, iPeriod } = settings;
-  await fixIPeriod(database, iPeriod, async () => iPeriod.lengthSec);
-  const files = new LocalFiles(settings);
-  const options: RaOptions = { ...settings, policy: files.policy };
-  const blacklist = new Blacklist(options.database, options.audit);
-  const registry = new DeviceRegistry(options.database);
-  const authenticator = new Authenticator(options, blacklist, registry);
-  const pipeline: PipelineHost = options.pipeline ?? new Pipeline(options);
-  const contacts = new Contacts(options, () => pipeline.wake());
-  const reports = options.ma && new MisbehaviorReports(options, options.ma);
-  const tries = new Tries(options.tries, options.clock);
-  const { ocsp } = options;
-  const staple = ocsp && new OcspStaples({ ...options, ocsp });
-  const horizon = new HorizonWarnings(options, new OperatorsView(options));
-  const { audit } = options;
-  const refusals = audit && new AuditedRefusals(audit, options.clock);
-  const door = new Door(options.errorDetail, options.log, refusals);
-  const guards = guardsOf(options);
+  await fixIPeriodOf(settings);
+  const back = new BackOffice(settings);
+  const { options, pipeline } = back;
+  const guards = guardsOf(options, statusOf(options));
+  await back.start();
   let isStopping = false;
   let ops: OpsServer | undefined;
-  let port = options.listen.port;
-  const publicUrl = () => options.publicUrl ?? `https://${options.identity.hostname}:${port}`;
-
-  const app = createHttpServer(
-    options,
-    {
-      provisioning: new Provisioning(options, authenticator, registry, tries, contacts, {
-        publicUrl,
-        wakePipeline: () => pipeline.wake(),
-      }),
-      downloads: new Downloads(options, authenticator, tries, contacts),
-      files,
-      reports,
-      raCertificate: () => options.identity.certificate.octets,
-    },
-    door,
-    guards,
-    staple,
-  );
-  await files.start();
-  await staple?.start();
-  // Before the port is open: a device that comes first finds a chain in the PLV cache.
-  await pipeline.start();
-  await horizon.start();
+  let front: FrontOffice;
   try {
-    await audit?.record({
-      event: 'start',
-      ...options.about,
-      ra: Buffer.from(options.identity.certificate.id).toString('hex'),
-      ...files.names,
-    });
-    if (options.ops) {
-      const isStoppingNow = () => isStopping;
-      ops = await startOps(options, options.ops.port, guards, pipeline, isStoppingNow);
+    if (options.ops && guards.metrics) {
+      const readiness = readinessOf(back, () => isStopping);
+      const { port } = options.ops;
+      ops = await startOpsServer({ port, readiness, metrics: guards.metrics, log: options.log });
     }
-    await app.listen({ host: options.listen.address, port });
+    front = await openFrontOffice(options, back.files, guards, () => pipeline.wake());
   } catch (error) {
     await ops?.close();
-    await horizon.stop();
-    await pipeline.stop();
-    await files.stop();
-    await staple?.stop();
+    await back.stop();
     throw error;
   }
-  port = (app.server.address() as AddressInfo).port;
-  reports?.start();
-  options.log.info({ url: publicUrl() }, 'registration authority started');
+  const { url, port, blacklist } = front;
+  options.log.info({ url }, 'registration authority started');
   return {
-    url: publicUrl(),
-    port,
+    ...{ url, port, blacklist },
     opsUrl: ops?.url,
-    blacklist,
     wake() {
-      pipeline.wake();
-      void files.wake();
-      void reports?.wake();
-      void staple?.wake();
-      void horizon.wake();
+      back.wake();
+      front.wake();
     },
-    renewed() {
-      pipeline.renewed?.();
-      return files.renew();
-    },
+    renewed: () => back.renewed(),
     async close() {
       isStopping = true;
-      await app.close();
-      await horizon.stop();
-      await contacts.flush();
-      await files.stop();
-      await reports?.stop();
-      await staple?.stop();
-      await pipeline.stop();
-      refusals?.flush();
-      await audit?.record({ event: 'stop' }).catch((error: unknown) => {
-        options.log.error({ err: error }, 'the stop is not in the audit log');
-      });
+      await front.close();
+      await back.stop();
       // Last: until everything has ended, operators see that it ends.
       await ops?.close();
     },
   };
 }
 
-function guardsOf(options: RaOptions): Guards {
+/**
+ * Starts one of several processes that answer devices. Somebody else makes files and certificates: `pipeline` tells them, and
+ * there is no `pg`. What is allowed to all devices together is what `limits` and `reports` say, for this process.
+ */
+export async function startRaFront(settings: RaSettings): Promise<RaFront> {
+  const { pipeline, log } = settings;
+  const files = new LocalFiles(settings);
+  const options: RaOptions = { ...settings, policy: files.policy };
+  const guards = guardsOf(options);
+  await files.start();
+  let front: FrontOffice;
+  try {
+    front = await openFrontOffice(options, files, guards, () => pipeline?.wake());
+  } catch (error) {
+    await files.stop();
+    throw error;
+  }
+  const { url, port, told } = front;
+  log.info({ url }, 'devices are answered');
+  const ending = (end: () => Promise<void>) => async () => {
+    await end();
+    await files.stop();
+  };
+  return {
+    ...{ url, port, told },
+    figures: async () => guards.metrics?.figures(),
+    wake() {
+      void files.wake();
+      front.wake();
+    },
+    close: ending(() => front.close()),
+    leave: ending(() => front.leave()),
+  };
+}
+
+/**
+ * Starts the process beside those that answer devices.
+ *
+ * @param onFile called when there is a new policy or chain file
+ */
+export async function startRaBack(settings: RaSettings, onFile: () => void): Promise<RaBack> {
+  await fixIPeriodOf(settings);
+  const back = new BackOffice(settings, onFile);
+  const { options } = back;
+  let isStopping = false;
+  const readiness = readinessOf(back, () => isStopping);
+  const { metrics } = guardsOf(options, statusOf(options));
+  await back.start();
+  const { audit, about, identity, log } = options;
+  const ra = Buffer.from(identity.certificate.id).toString('hex');
+  await audit?.record({ event: 'start', ...about, ra, ...back.files.names });
+  log.info({}, 'certificates are made');
+  return {
+    blacklist: new Blacklist(options.database, options.audit),
+    missing: () => readiness.missing(),
+    figures: async () => metrics?.figures(),
+    wakePipeline: () => back.pipeline.wake(),
+    renewed: () => back.renewed(),
+    async close() {
+      isStopping = true;
+      await back.stop();
+      await audit?.record({ event: 'stop' }).catch((error: unknown) => {
+        log.error({ err: error }, 'the stop is not in the audit log');
+      });
+    },
+  };
+}
+
+async function fixIPeriodOf({ database, iPeriod }: RaSettings): Promise<void> {
+  await fixIPeriod(database, iPeriod, async () => iPeriod.lengthSec);
+}
+
+function guardsOf(options: RaOptions, status?: () => ReturnType<typeof raStatus>): Guards {
   const guards = createGuards(options.limits, options.refusalTickMs);
   if (options.ops === undefined) return guards;
-  const status = async () => {
+  const nowMs = () => performance.now();
+  return { ...guards, metrics: new Metrics({ ...guards, ...(status && { status }), nowMs }) };
+}
+
+function statusOf(options: RaOptions) {
+  return async () => {
     const { database, objects, clock } = options;
     const policyEnding = await endOfPolicy(database, objects, options);
     return raStatus(database, { ...options, policyEnding }, timeOf(clock));
   };
-  const nowMs = () => performance.now();
-  return { ...guards, metrics: new Metrics({ ...guards, status, nowMs }) };
 }
 
-async function startOps(
-  options: RaOptions,
-  port: number,
-  { metrics }: Guards,
-  pipeline: PipelineHost,
-  isStopping: () => boolean,
-): Promise<OpsServer | undefined> {
-  if (metrics === undefined) return undefined;
-  const { database, identity, clock, tls, log } = options;
+function readinessOf({ options, pipeline }: BackOffice, isStopping: () => boolean): Readiness {
+  const { database, identity, clock, tls } = options;
   const tlsCertificatePem = () => tls.certificatePem;
-  const sources = { database, identity, clock, pipeline, tlsCertificatePem, isStopping };
-  return startOpsServer({ port, readiness: new Readiness(sources), metrics, log });
+  return new Readiness({ database, identity, clock, pipeline, tlsCertificatePem, isStopping });
 }

@@ -3,6 +3,7 @@ import type { TriesPolicy } from './options.ts';
 import { RateLimit } from './rate-limit.ts';
 import { Refusal } from './refusal.ts';
 import type { CertificateKind } from './schema.ts';
+import type { Siblings } from './siblings.ts';
 
 /** Which service a device called: each has failures of its own. */
 export type TriedService =
@@ -25,19 +26,26 @@ const MAX_ENTRIES = 100_000;
 /**
  * Counts the failures of each enrollment certificate at each service (Q15, code 5071): a bucket that holds an hour's worth
  * and fills steadily. Only calls whose signature was verified come here, so that nobody spends another's tries. In
- * memory: a restart forgets, and processes that share a database count each for itself.
+ * memory: a restart forgets. Processes that answer devices together tell each other.
  */
 export class Tries {
   readonly #policy: TriesPolicy;
   readonly #clock: Clock;
   readonly #maxEntries: number;
+  readonly #siblings: Pick<Siblings, 'countFailure'> | undefined;
   /** In the order of their last failure: a Map keeps insertion order, and one that fails again is put in anew. */
   readonly #buckets = new Map<string, RateLimit>();
 
-  constructor(policy: Partial<TriesPolicy> = {}, clock: Clock, maxEntries = MAX_ENTRIES) {
+  constructor(
+    policy: Partial<TriesPolicy> = {},
+    clock: Clock,
+    maxEntries = MAX_ENTRIES,
+    siblings?: Pick<Siblings, 'countFailure'>,
+  ) {
     this.#policy = { ...DEFAULTS, ...policy };
     this.#clock = clock;
     this.#maxEntries = maxEntries;
+    this.#siblings = siblings;
   }
 
   /** Pairs of certificate and service that are counted now. */
@@ -58,26 +66,38 @@ export class Tries {
     work: () => Promise<T>,
   ): Promise<T> {
     try {
-      return await this.#count(keyOf(enrollmentHash, service), this.#limitOf(service), work);
+      return await this.#count(enrollmentHash, service, work);
     } catch (error) {
       if (error instanceof Refusal) error.enrollmentHash = enrollmentHash;
       throw error;
     }
   }
 
-  async #count<T>(key: string, limit: number, work: () => Promise<T>): Promise<T> {
+  async #count<T>(
+    enrollmentHash: Uint8Array,
+    service: TriedService,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const limit = this.#limitOf(service);
     if (limit === 0) return work();
-    this.#expectTry(key, limit);
+    this.#expectTry(keyOf(enrollmentHash, service), limit);
     try {
       return await work();
     } catch (error) {
-      if (error instanceof Refusal) this.#spend(key, limit);
+      if (error instanceof Refusal) this.charge(enrollmentHash, service);
       throw error;
     }
   }
 
   /** Costs a try although nothing failed: what is allowed now and then, and is not to be done all day. */
   charge(enrollmentHash: Uint8Array, service: TriedService): void {
+    if (this.#limitOf(service) === 0) return;
+    this.chargedElsewhere(enrollmentHash, service);
+    this.#siblings?.countFailure(enrollmentHash, service);
+  }
+
+  /** As {@link charge}, when another process has said so. */
+  chargedElsewhere(enrollmentHash: Uint8Array, service: TriedService): void {
     const limit = this.#limitOf(service);
     if (limit > 0) this.#spend(keyOf(enrollmentHash, service), limit);
   }

@@ -56,6 +56,9 @@ export interface Registered {
   readonly hash: string;
 }
 
+/** An RA, or one of its processes. */
+export type Listening = Pick<RegistrationAuthority, 'port'>;
+
 /** What stands around an RA, with everything in reach that a test may want to break. */
 export interface Scene {
   readonly scms: TestScms;
@@ -70,17 +73,11 @@ export interface Scene {
   start(changes?: Partial<RaOptions>): Promise<RegistrationAuthority>;
   /** One more connection to the same database. */
   openDatabase(): Promise<Database<RaSchema>>;
+  /** What is to be closed before the databases are, the last one first. */
+  defer(close: () => Promise<unknown>): void;
   /** Fails with the RA's message when it refuses. */
-  register(
-    ra: RegistrationAuthority,
-    device?: TestDevice,
-    requestedStartTime?: Time32,
-  ): Promise<Registered>;
-  download(
-    ra: RegistrationAuthority,
-    device: Registered,
-    i?: number,
-  ): Promise<Uint8Array | undefined>;
+  register(ra: Listening, device?: TestDevice, requestedStartTime?: Time32): Promise<Registered>;
+  download(ra: Listening, device: Registered, i?: number): Promise<Uint8Array | undefined>;
   /** Cocoon keys of the PCA's log, hex. */
   issued(): Promise<string[]>;
 }
@@ -195,6 +192,7 @@ export async function createScene(t: TestContext, changes: SceneOptions = {}): P
     ca,
     logged,
     openDatabase: open,
+    defer: (close) => void closing.push(close),
     async start(more = {}) {
       const ra = await startRegistrationAuthority({ ...options, ...more });
       let closed: Promise<void> | undefined;

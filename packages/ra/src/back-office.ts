@@ -1,0 +1,63 @@
+import { HorizonWarnings } from './horizon-warnings.ts';
+import { LocalFiles } from './local-files.ts';
+import { MisbehaviorReports } from './misbehavior-reports.ts';
+import { OperatorsView } from './operators-view.ts';
+import type { RaOptions, RaSettings } from './options.ts';
+import { Pipeline, type PipelineHost } from './pipeline.ts';
+
+/**
+ * What an RA does behind the answers, and once for all processes: the files of the PG, the pipeline, reports on their way to the
+ * MA, the look at what runs out.
+ */
+export class BackOffice {
+  /** With the policy in force. */
+  readonly options: RaOptions;
+  readonly files: LocalFiles;
+  readonly pipeline: PipelineHost;
+  readonly #reports: MisbehaviorReports | undefined;
+  readonly #horizon: HorizonWarnings;
+
+  /** @param onFile called when there is a new policy or chain file */
+  constructor(settings: RaSettings, onFile?: () => void) {
+    this.files = new LocalFiles(settings, onFile);
+    this.options = { ...settings, policy: this.files.policy };
+    this.pipeline = settings.pipeline ?? new Pipeline(this.options);
+    this.#reports = settings.ma && new MisbehaviorReports(this.options, settings.ma);
+    this.#horizon = new HorizonWarnings(this.options, new OperatorsView(this.options));
+  }
+
+  /** Resolves when the first chains are in the PLV cache, if the LAs are there: a device that comes now finds one. */
+  async start(): Promise<void> {
+    try {
+      await this.files.start();
+      await this.pipeline.start();
+      await this.#horizon.start();
+      this.#reports?.start();
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Looks again what is due. */
+  wake(): void {
+    this.pipeline.wake();
+    void this.files.wake();
+    void this.#reports?.wake();
+    void this.#horizon.wake();
+  }
+
+  /** Resolves when the files that name the RA's certificate were made anew, or tried. */
+  renewed(): Promise<void> {
+    this.pipeline.renewed?.();
+    return this.files.renew();
+  }
+
+  /** Each ends after the step that is under way. */
+  async stop(): Promise<void> {
+    await this.#horizon.stop();
+    await this.files.stop();
+    await this.#reports?.stop();
+    await this.pipeline.stop();
+  }
+}
