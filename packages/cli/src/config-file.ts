@@ -47,8 +47,8 @@ tls-key = ${quote(STATE_FILES.tlsKey)}
 certificate = "ra/certificate.oer"
 signing-key = "ra/signing.key"
 encryption-key = "ra/encryption.key"
-# After another certificate has taken its place, what devices seal to the former one is opened for so many days, no longer
-# than it is valid. 0: not at all.
+# After another certificate has taken its place, what devices seal to the former one is opened for so many days, and
+# no longer than it is valid. 0: not at all.
 former-key-days = 30
 # How many seconds the time in a device's request may lie from ours, on either side (SCMS-1203).
 client-signature-ttl-sec = 5
