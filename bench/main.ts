@@ -19,6 +19,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Benchmark>>> = {
   codec: () => import('./codec.ts'),
   crypto: () => import('./crypto.ts'),
   growth: () => import('./growth.ts'),
+  info: () => import('./info.ts'),
   pipeline: () => import('./pipeline.ts'),
   remote: () => import('./remote.ts'),
 };

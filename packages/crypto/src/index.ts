@@ -26,6 +26,7 @@ export {
   type Point,
   pointFromCompressed,
   pointFromUncompressed,
+  pointOfOurs,
 } from './point.ts';
 export { multiplyGenerator, multiplyPoint } from './point-multiple.ts';
 export { addPairs, addPoints, addToPoint } from './point-sum.ts';

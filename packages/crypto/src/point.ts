@@ -29,13 +29,16 @@ export type Point = Uint8Array & { readonly __brand: 'Point' };
  *   off the curve (SEC 1 §2.3.4)
  */
 export function pointFromUncompressed(octets: Uint8Array): Point {
-  if (octets.length !== UNCOMPRESSED_OCTETS || octets[0] !== UNCOMPRESSED) {
-    throw new CryptoError(
-      'invalid-point',
-      `uncompressed point: expected 65 octets from 04, saw ${describe(octets)}`,
-    );
-  }
+  expectUncompressed(octets);
   return decodePoint(octets);
+}
+
+function expectUncompressed(octets: Uint8Array): void {
+  if (octets.length === UNCOMPRESSED_OCTETS && octets[0] === UNCOMPRESSED) return;
+  throw new CryptoError(
+    'invalid-point',
+    `uncompressed point: expected 65 octets from 04, saw ${describe(octets)}`,
+  );
 }
 
 /**
@@ -71,6 +74,17 @@ export function equalPoints(a: Point, b: Point): boolean {
 /** Declares octets a Point without a check: for results of libcrypto and of our own formulas. */
 export function trustPoint(octets: Uint8Array): Point {
   return octets as Point;
+}
+
+/**
+ * A point that this package has made, out of the place where it was kept: 65 octets, uncompressed. Its form is checked and
+ * not the curve; libcrypto refuses to import what is not on it, so that nothing is computed with such a point.
+ *
+ * @throws CryptoError `invalid-point`: another form or length
+ */
+export function pointOfOurs(octets: Uint8Array): Point {
+  expectUncompressed(octets);
+  return trustPoint(octets);
 }
 
 /** libcrypto checks the range of the coordinates and the curve equation in both forms. */

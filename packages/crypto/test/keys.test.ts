@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { p256 } from '@noble/curves/nist.js';
 import fc from 'fast-check';
-import { PrivateKey, PublicKey, systemRandom } from '../src/index.ts';
+import { PrivateKey, PublicKey, pointOfOurs, systemRandom } from '../src/index.ts';
 import {
   anyScalar,
   cryptoError,
@@ -103,6 +103,8 @@ suite('ECDH', () => {
   test('NIST CAVS vectors', () => {
     for (const { scalar, peerX, peerY, shared } of ecdhVectors) {
       const key = PrivateKey.fromScalar(fromHex(scalar));
+      assert.deepEqual(key.ecdh(pointFromHex(peerX, peerY)), fromHex(shared));
+      // From the second agreement on, by an imported key.
       assert.deepEqual(key.ecdh(pointFromHex(peerX, peerY)), fromHex(shared));
     }
   });
@@ -236,6 +238,27 @@ suite('ECDSA', () => {
       const message = new Uint8Array(length).fill(7);
       assert.ok(publicKey.verify(message, key.sign(message)));
     }
+  });
+
+  test('a key that is imported in each verification and one that is kept say the same', () => {
+    const other = PrivateKey.generate(systemRandom);
+    const [message, wrong] = [Buffer.from('message'), Buffer.from('another')];
+    const signature = other.sign(message);
+    const kept = PublicKey.fromPoint(other.publicPoint);
+    for (let use = 0; use < 3; use += 1) {
+      assert.ok(kept.verify(message, signature));
+      assert.ok(!kept.verify(wrong, signature));
+      assert.ok(PublicKey.fromPoint(other.publicPoint).verify(message, signature));
+      assert.ok(!PublicKey.fromPoint(other.publicPoint).verify(wrong, signature));
+    }
+  });
+
+  test('a point of ours that is off the curve is never computed with', () => {
+    const octets = Uint8Array.from(key.publicPoint);
+    octets[64]! ^= 1;
+    const signature = key.sign(Buffer.from('message'));
+    assert.throws(() => PublicKey.fromPoint(pointOfOurs(octets)).verify(octets, signature));
+    assert.throws(() => pointOfOurs(octets.subarray(1)), { code: 'invalid-point' });
   });
 
   test('a public key shows its point', () => {

@@ -1,5 +1,5 @@
 import { CoerError } from '@chrysalis/coer';
-import { CryptoError, PublicKey, pointFromUncompressed } from '@chrysalis/crypto';
+import { CryptoError } from '@chrysalis/crypto';
 import {
   type Certificate,
   checkValidAt,
@@ -21,11 +21,11 @@ import {
   timeOf,
   verifyRequest,
 } from '@chrysalis/scms';
-import type { Blacklist } from './blacklist.ts';
 import type { DeviceRegistry, KnownDevice } from './device-registry.ts';
 import type { RaOptions } from './options.ts';
 import { recipientOf } from './recipient.ts';
 import { Refusal } from './refusal.ts';
+import { VerificationKeys } from './verification-keys.ts';
 
 /** The steps of authentication, in the order of seed page one and section 1.8 of the fact sheet. */
 export type AuthenticationStep =
@@ -74,13 +74,12 @@ export interface IdentifiedRequest {
  */
 export class Authenticator {
   readonly #options: RaOptions;
-  readonly #blacklist: Blacklist;
   readonly #registry: DeviceRegistry;
   readonly #ecas: ReadonlySet<string>;
+  readonly #keys = new VerificationKeys();
 
-  constructor(options: RaOptions, blacklist: Blacklist, registry: DeviceRegistry) {
+  constructor(options: RaOptions, registry: DeviceRegistry) {
     this.#options = options;
-    this.#blacklist = blacklist;
     this.#registry = registry;
     this.#ecas = new Set(options.ecas.map((eca) => hex(eca.id)));
   }
@@ -95,15 +94,15 @@ export class Authenticator {
     this.#step('signer');
     const certificate = refuseAs(codes.signature, () => signerCertificate(signed));
     const hashed = refuseAs(codes.certificate, () => hashCertificate(certificate));
+    const { isBlacklisted, devices } = await this.#registry.lookUp(hashed.hash);
     this.#step('blacklist');
-    if (await this.#blacklist.has(hashed.hash)) {
+    if (isBlacklisted) {
       throw new Refusal(
         'raBlacklisted',
         'expected an enrollment certificate that is not blacklisted',
       );
     }
     this.#step('certificate');
-    const devices = await this.#registry.findByEnrollment(hashed.hash);
     const enrollment = refuseAs(codes.certificate, () =>
       this.#verifyEnrollment(certificate, hashed, devices[0]),
     );
@@ -163,7 +162,7 @@ export class Authenticator {
         ? trust.verify(certificate)
         : {
             ...hashed,
-            publicKey: PublicKey.fromPoint(pointFromUncompressed(device.public_key)),
+            publicKey: this.#keys.of(device.public_key),
             issuer: trust.get(issuer.value),
           };
     if (

@@ -7,6 +7,7 @@ import { createDeviceServer, sendUnlessHeld } from './http-server.ts';
 import { OcspStaples } from './ocsp-staples.ts';
 import type { RaOptions } from './options.ts';
 import { Refusal } from './refusal.ts';
+import { WayOut } from './way-out.ts';
 
 export interface CrlStoreOptions
   extends Pick<
@@ -36,7 +37,12 @@ export async function startCrlStore(options: CrlStoreOptions): Promise<CrlStore>
   const staple = ocsp && new OcspStaples({ ...options, ocsp });
   const newest = async () => downloadOf(await options.newest());
   const guards = createGuards(options.limits, options.refusalTickMs);
-  const app = createDeviceServer(tls, new Door(errorDetail, log), guards, staple);
+  const app = createDeviceServer(
+    tls,
+    new WayOut(new Door(errorDetail, log), guards),
+    guards,
+    staple,
+  );
   app.get('/download-crl/', async (request, reply) =>
     sendUnlessHeld(request, reply, await guards.load.run('anonymous', newest), log),
   );

@@ -1,12 +1,6 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import { type Database, GroupCommit, StoreError } from '@chrysalis/store';
-import {
-  type CompiledQuery,
-  type Insertable,
-  type Selectable,
-  sql,
-  type Transaction,
-} from 'kysely';
+import { type Insertable, type Selectable, sql, type Transaction } from 'kysely';
 import { change } from './bulk.ts';
 import { tallyAt } from './operators-view.ts';
 import type { DeviceTable, RaSchema } from './schema.ts';
@@ -39,35 +33,38 @@ const KNOWN = [
 
 export type KnownDevice = Pick<Device, (typeof KNOWN)[number]>;
 
+/** What the RA knows of an enrollment certificate. */
+export interface KnownEnrollment {
+  readonly isBlacklisted: boolean;
+  /** Its rows: none, one for each kind, or one for each application certificate that it holds. */
+  readonly devices: readonly KnownDevice[];
+}
+
 /** The devices that this RA has acknowledged. */
 export class DeviceRegistry {
   readonly #database: Database<RaSchema>;
   readonly #writes: GroupCommit<RaSchema>;
   /** Built once: every request of every device asks it. */
-  readonly #byEnrollment: CompiledQuery<KnownDevice>;
+  readonly #byEnrollment: ReturnType<typeof enrollmentLookUp>;
 
   constructor(database: Database<RaSchema>) {
     this.#database = database;
-    this.#byEnrollment = database.query
-      .selectFrom('device')
-      .select(KNOWN)
-      .where('enrollment_hash', '=', new Uint8Array())
-      .compile();
+    this.#byEnrollment = enrollmentLookUp(database);
     this.#writes = new GroupCommit(database);
   }
 
   /**
-   * The rows of a device: none, one for each kind, or one for each application certificate that it holds.
+   * Whether a certificate is on the blacklist, and its rows, in one look-up of what is committed at this moment.
    *
    * @param enrollmentHash SHA-256 of the enrollment certificate in canonical form, 32 octets.
    */
-  async findByEnrollment(enrollmentHash: Uint8Array): Promise<readonly KnownDevice[]> {
-    const query: CompiledQuery<KnownDevice> = {
-      ...this.#byEnrollment,
-      parameters: [enrollmentHash],
+  async lookUp(enrollmentHash: Uint8Array): Promise<KnownEnrollment> {
+    const rows = await this.#byEnrollment([enrollmentHash, enrollmentHash]);
+    return {
+      isBlacklisted: rows[0]?.blacklisted_at != null,
+      // One row without a device when there is none.
+      devices: rows.filter((row): row is typeof row & KnownDevice => row.id !== null),
     };
-    const { rows } = await this.#database.query.executeQuery(query);
-    return rows;
   }
 
   /** The whole row. */
@@ -132,6 +129,24 @@ export class DeviceRegistry {
       throw error;
     }
   }
+}
+
+/** The rows of a certificate, each with the time since which it is on the blacklist; one row even when there are none. */
+function enrollmentLookUp(database: Database<RaSchema>) {
+  const hash = new Uint8Array();
+  return database.lookUp(
+    database.query
+      .selectFrom(sql`(select 1)`.as('enrollment'))
+      .leftJoin('device', (join) => join.on('device.enrollment_hash', '=', hash))
+      .select(KNOWN)
+      .select(({ selectFrom }) =>
+        selectFrom('blacklist')
+          .select('added_at')
+          .where('blacklist.enrollment_hash', '=', hash)
+          .as('blacklisted_at'),
+      )
+      .compile(),
+  );
 }
 
 /** What is on its way for a row that is replaced is forgotten; false when it is not as it was known. */

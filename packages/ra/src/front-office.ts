@@ -52,7 +52,7 @@ export async function openFrontOffice(
   const { audit, clock, identity, listen, log, ocsp, siblings } = options;
   const blacklist = new Blacklist(options.database, audit);
   const registry = new DeviceRegistry(options.database);
-  const authenticator = new Authenticator(options, blacklist, registry);
+  const authenticator = new Authenticator(options, registry);
   const contacts = new Contacts(options, wakePipeline);
   const tries = new Tries(options.tries, clock, undefined, siblings);
   const staples = ocsp && new OcspStaples({ ...options, ocsp });

@@ -1,15 +1,16 @@
+import type { RequestListener } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CoerError, decode } from '@chrysalis/coer';
 import { Ieee1609Dot2Data } from '@chrysalis/ieee1609dot2';
 import { ScmsPdu122 } from '@chrysalis/scms';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { isRangeApplicable, parseRange } from './byte-range.ts';
 import { isHeld } from './conditional.ts';
 import type { Connections } from './connections.ts';
 import type { Door } from './door.ts';
 import type { Download, Downloads } from './download.ts';
+import { DownloadRoute } from './download-route.ts';
+import { answerWithFile } from './file-answer.ts';
 import type { Guards } from './guards.ts';
 import type { LocalFiles } from './local-files.ts';
 import type { MisbehaviorReports } from './misbehavior-reports.ts';
@@ -20,6 +21,7 @@ import { Refusal } from './refusal.ts';
 import type { Arrival } from './refusal-tick.ts';
 import type { CertificateKind } from './schema.ts';
 import { tlsOptions } from './tls-options.ts';
+import { WayOut } from './way-out.ts';
 
 /** Largest POST body. A provisioning request is 400 to 1,500 octets. */
 const MAX_BODY = 16 * 1024;
@@ -82,29 +84,39 @@ export function createHttpServer(
   guards: Guards,
   staple?: Staple,
 ): FastifyInstance {
-  const app = createDeviceServer(options.tls, door, guards, staple);
+  const wayOut = new WayOut(door, guards);
+  const downloads = new DownloadRoute(services.downloads, guards, wayOut, options.log);
+  const app = createDeviceServer(options.tls, wayOut, guards, staple, downloads);
   addServices(app, services, guards, options.log);
   return app;
 }
 
 /**
  * A server for devices that has no services yet: TLS, limits, and the door for all that is no answer.
+ *
+ * @param downloads asked first: what it takes, the framework never sees
  */
 export function createDeviceServer(
   tls: RaOptions['tls'],
-  door: Door,
+  wayOut: WayOut,
   guards: Guards,
   staple?: Staple,
+  downloads?: DownloadRoute,
 ): FastifyInstance {
   const refuse = (error: unknown, request: FastifyRequest, reply: FastifyReply) =>
-    leave(reply, request, door, guards, error);
+    leave(reply, request, wayOut, error);
   const app = Fastify({
-    serverFactory: (handler) => createTlsServer(tls, handler, door, guards, staple),
+    serverFactory: (handler) => {
+      const listener: RequestListener = (request, response) => {
+        if (!downloads?.take(request, response)) handler(request, response);
+      };
+      return createTlsServer(tls, listener, wayOut, guards, staple);
+    },
     bodyLimit: MAX_BODY,
     exposeHeadRoutes: false,
     // What Node itself would answer with 400, 408, 413 or 431. Fastify's own handler would answer at once, and by name.
     clientErrorHandler: (error, socket) => {
-      refuseOnSocket(socket, door, guards, error.code ?? 'an error');
+      wayOut.refuseOnSocket(socket, error.code ?? 'an error');
     },
     // A request that arrives while we stop is answered like any other: 503 is no status of ours.
     return503OnClosing: false,
@@ -125,7 +137,10 @@ export function createDeviceServer(
     refuse(new Refusal('raInvalidURL', expected), request, reply);
   });
   app.setErrorHandler((error, request, reply) => refuse(asRefusal(error), request, reply));
-  app.addHook('preClose', async () => closeConnections(app.server, guards.connections));
+  app.addHook('preClose', async () => {
+    downloads?.close();
+    closeConnections(app.server, guards.connections);
+  });
   app.addHook('onListen', async () => guards.load.start());
   app.addHook('onClose', async () => guards.load.stop());
   return app;
@@ -165,7 +180,7 @@ function secondsSinceArrival({ arrival, arrivedMs }: FastifyRequest): number {
 }
 
 function addServices(app: FastifyInstance, services: Services, { load }: Guards, log: Log): void {
-  const { provisioning, downloads, files, reports, raCertificate } = services;
+  const { provisioning, files, reports, raCertificate } = services;
   for (const [path, kind] of Object.entries(PROVISIONING_PATHS)) {
     app.post(path, async (request, reply) => {
       const ack = await load.run('provisioning', () =>
@@ -183,18 +198,6 @@ function addServices(app: FastifyInstance, services: Services, { load }: Guards,
     const octets = await load.run('anonymous', raCertificate);
     return reply.type(OCTET_STREAM).send(Buffer.from(octets));
   });
-  const authenticated: Readonly<Record<string, (header?: string) => Promise<Download>>> = {
-    '/download/batch': (header) => downloads.batch(header),
-    '/download/identity-certificate': (header) => downloads.identityCertificate(header),
-    '/download/application-certificate': (header) => downloads.applicationCertificate(header),
-    '/download/info': (header) => downloads.info(header),
-  };
-  for (const [path, download] of Object.entries(authenticated)) {
-    app.get(path, async (request, reply) => {
-      const file = await load.run('download', () => download(downloadReqOf(request)));
-      return sendFile(request, reply, file, log);
-    });
-  }
   if (reports) {
     app.post('/process-misbehavior-report', { bodyLimit: MAX_REPORT }, async (request, reply) => {
       // Given up with provisioning: a device keeps its reports.
@@ -214,8 +217,8 @@ function addServices(app: FastifyInstance, services: Services, { load }: Guards,
 
 function createTlsServer(
   tls: RaOptions['tls'],
-  handler: Parameters<typeof createServer>[1] & object,
-  door: Door,
+  listener: RequestListener,
+  wayOut: WayOut,
   guards: Guards,
   staple: Staple | undefined,
 ): Server {
@@ -231,7 +234,7 @@ function createTlsServer(
       // Node's own answer would be 400: ours is the door's.
       requireHostHeader: false,
     },
-    handler,
+    listener,
   );
   server.setTimeout(STALLED_MS);
   guards.connections.watch(server);
@@ -241,7 +244,7 @@ function createTlsServer(
   if (staple) server.on('OCSPRequest', (cert, _issuer, done) => done(null, staple.current(cert)));
   // Without TLS nothing can be said. Node would hand the socket on as a client's error all the same.
   server.prependListener('tlsClientError', (_error, socket) => socket.destroy());
-  const refuse = (socket: Duplex, seen: string) => refuseOnSocket(socket, door, guards, seen);
+  const refuse = (socket: Duplex, seen: string) => wayOut.refuseOnSocket(socket, seen);
   // What Node itself would answer with 417, or hand over without an answer.
   server.on('checkExpectation', (request) => refuse(request.socket, 'an expectation'));
   server.on('connect', (_request, socket) => refuse(socket, 'CONNECT'));
@@ -267,11 +270,6 @@ function bodyOf(request: FastifyRequest): Uint8Array {
   throw new Refusal('raWrongParameters', 'expected a body');
 }
 
-function downloadReqOf(request: FastifyRequest): string | undefined {
-  const value = request.headers['download-req'];
-  return Array.isArray(value) ? value.join() : value;
-}
-
 /** As {@link sendFile}, or 304 to a device that has this version already: asked first, before any range (RFC 9110 §13.2.2). */
 export function sendUnlessHeld(
   request: FastifyRequest,
@@ -285,42 +283,14 @@ export function sendUnlessHeld(
   return reply.code(304).header('etag', etag).send();
 }
 
-/**
- * Answers with a file or the range of it that was asked for (Q18). The log is told the name, in which the request hash
- * stands, and nothing of where the device is.
- */
 function sendFile(
   request: FastifyRequest,
   reply: FastifyReply,
   file: Download,
   log: Log,
 ): FastifyReply {
-  const { octets, name, etag } = file;
-  reply.type(OCTET_STREAM).header('content-disposition', `attachment; filename="${name}"`);
-  // What changes under its name has no parts that would fit together.
-  if (etag !== undefined) reply.header('accept-ranges', 'bytes').header('etag', etag);
-  const ifRange = request.headers['if-range'] as string | undefined;
-  const range =
-    etag !== undefined && isRangeApplicable(ifRange, etag)
-      ? parseRange(request.headers.range, octets.length)
-      : 'whole';
-  if (range === 'unsatisfiable') {
-    log.debug({ file: name, status: 416 }, 'no such range');
-    file.onAnswer?.(416, 0);
-    return reply.code(416).header('content-range', `bytes */${octets.length}`).send();
-  }
-  if (range === 'whole') {
-    log.debug({ file: name, status: 200, octets: octets.length }, 'file served');
-    file.onAnswer?.(200, octets.length);
-    return reply.send(Buffer.from(octets));
-  }
-  const { first, last } = range;
-  log.debug({ file: name, status: 206, first, octets: last - first + 1 }, 'file served');
-  file.onAnswer?.(206, last - first + 1);
-  return reply
-    .code(206)
-    .header('content-range', `bytes ${first}-${last}/${octets.length}`)
-    .send(Buffer.from(octets.subarray(first, last + 1)));
+  const { status, headers, body } = answerWithFile(file, request.headers, log);
+  return reply.code(status).headers(headers).send(body);
 }
 
 /** The body of `POST /retrieve-ra-certificate`: SecuredRACertRequest, which is not encrypted in spite of its name. */
@@ -348,45 +318,13 @@ function asRefusal(error: unknown): unknown {
   });
 }
 
-/** The only way out for what is no answer: what it says is the door's, and when the tick's. */
-function leave(
-  reply: FastifyReply,
-  request: FastifyRequest,
-  door: Door,
-  { tick, connections, metrics }: Guards,
-  error: unknown,
-): void {
-  const { socket, method, url } = request;
-  connections.refuse(socket);
-  metrics?.refused(request.routeOptions.url, error, secondsSinceArrival(request));
-  const { status, headers } = door.refuse(error, { method, path: url.slice(0, 100) });
-  const arrival = request.arrival ?? tick.arrive();
-  arrival.refuse(
-    () => void reply.code(status).headers(headers).send(),
-    () => void socket.destroy(),
+function leave(reply: FastifyReply, request: FastifyRequest, wayOut: WayOut, error: unknown): void {
+  const { socket, method, url, arrival } = request;
+  const route = request.routeOptions.url;
+  const departing = { socket, method, url, route, arrival };
+  wayOut.refuse(
+    error,
+    { ...departing, secondsSinceArrival: secondsSinceArrival(request) },
+    ({ status, headers }) => void reply.code(status).headers(headers).send(),
   );
-}
-
-/** For connections that never became a request: the same answer, written by hand. */
-function refuseOnSocket(
-  duplex: Duplex,
-  door: Door,
-  { tick, connections, metrics }: Guards,
-  seen: string,
-): void {
-  const error = new Refusal('raWrongParameters', `expected a request, saw ${seen}`);
-  const socket = duplex as Socket;
-  // More of what was refused already comes until the tick.
-  if (!socket.writable || socket.destroyed || !connections.refuse(socket)) return;
-  metrics?.refused(undefined, error, 0);
-  const { headers } = door.refuse(error, { method: '', path: '' });
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  const head = `HTTP/1.1 500 Internal Server Error\r\n${lines.join('')}content-length: 0\r\n`;
-  const answer = () => {
-    if (!socket.writable || socket.destroyed) return;
-    const date = `date: ${new Date().toUTCString()}\r\n`;
-    // Node has let go of these sockets: nobody else would close one whose peer keeps its half open.
-    socket.end(`${head}${date}\r\n`, () => socket.destroy());
-  };
-  tick.arrive().refuse(answer, () => void socket.destroy());
 }

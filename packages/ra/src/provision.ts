@@ -213,7 +213,7 @@ export class Provisioning {
     bodyHash: Uint8Array,
     kind: CertificateKind,
   ): Promise<Uint8Array> {
-    const devices = await this.#registry.findByEnrollment(identified.enrollment.hash);
+    const { devices } = await this.#registry.lookUp(identified.enrollment.hash);
     const device = acknowledged(devices, bodyHash);
     if (device) return this.#acknowledgeAgain(device);
     if (kind === 'application') throw openCertificate();

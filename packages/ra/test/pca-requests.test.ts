@@ -227,6 +227,7 @@ async function runWithKills(
   const { database } = stage;
   const failing: Database<RaSchema> = {
     query: database.query,
+    lookUp: (select) => database.lookUp(select),
     async transaction(work) {
       const mode = next();
       if (mode === 'fails') throw new StoreError('io', 'killed');

@@ -79,7 +79,7 @@ describe('every statement', () => {
       [/from "device".*failures > 0/s, 'device_to_try_again'],
       [/from "device".*kind = 'identification'/s, 'device_identification'],
       [/from "device".*kind = 'application'/s, 'device_application'],
-      [/from "device" where "enrollment_hash"/, 'device_by_enrollment'],
+      [/left join "device" on "device"."enrollment_hash" = \?/, 'device_by_enrollment'],
       [/from "pca_request".*"attempts" > .*order by "next_attempt_at"/s, 'pca_request_to_repeat'],
       [/min\("next_attempt_at"\)/, 'pca_request_to_repeat'],
       [/from "pca_request".*order by "epoch", "key"/s, 'PRIMARY KEY'],

@@ -1,4 +1,4 @@
-import type { Kysely, Transaction } from 'kysely';
+import type { CompiledQuery, Kysely, Transaction } from 'kysely';
 import type { Migration } from './migration.ts';
 import { openPostgresDatabase } from './postgres-database.ts';
 import { isPostgresUrl } from './postgres-url.ts';
@@ -20,6 +20,13 @@ export interface Database<Schema> {
    * durable when it resolves.
    */
   readonly query: Kysely<Schema>;
+  /**
+   * A SELECT that is asked over and over, compiled once: it sees what a SELECT of `query` sees, and costs what the database
+   * takes and no more. The parameters are in the order of the compiled query.
+   */
+  lookUp<Row>(
+    select: CompiledQuery<Row>,
+  ): (parameters: readonly unknown[]) => Promise<readonly Row[]>;
   /**
    * Runs work in one transaction; when it resolves, everything written is on stable storage.
    * Rolled back when work throws. Serialized, over all processes that share the database: one writer

@@ -84,5 +84,11 @@ function databaseOver<Schema>(
   writer: SqliteConnection,
   reader: SqliteConnection,
 ): Promise<Database<Schema>> {
-  return startDatabase<Schema>((beforeWaiting) => sqliteDialect({ writer, reader, beforeWaiting }));
+  return startDatabase<Schema>(
+    (beforeWaiting) => sqliteDialect({ writer, reader, beforeWaiting }),
+    // In memory it would see what a transaction under way has written: there it takes its turn.
+    reader === writer
+      ? undefined
+      : (sql, parameters) => patiently(() => reader.run(sql, parameters).rows),
+  );
 }

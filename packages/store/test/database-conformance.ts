@@ -206,6 +206,26 @@ export function databaseConformance(
       assert.deepEqual(await idsOf(database), [1]);
     });
 
+    it('looks up by a statement that was compiled once what its other reads see', async (t) => {
+      const database = await open(t);
+      const compiled = database.query
+        .selectFrom('device')
+        .select('id')
+        .where('id', '>', 0)
+        .where('id', '<', 0)
+        .compile();
+      const between = database.lookUp(compiled);
+      assert.deepEqual(await between([0, 10]), []);
+      await database.transaction(async (query) => {
+        await insert(query, 1);
+        await assert.rejects(between([0, 10]), (error: unknown) => isStoreError(error, 'nested'));
+      });
+      await insert(database.query, 2);
+      assert.deepEqual(await between([0, 10]), [{ id: 1 }, { id: 2 }]);
+      assert.deepEqual(await between([1, 10]), [{ id: 2 }]);
+      await assert.rejects(between([{}, 10]), (error: unknown) => isStoreError(error, 'query'));
+    });
+
     it('serializes transactions: a read and a write in one are never torn apart', async (t) => {
       const database = await open(t);
       const increment = () =>

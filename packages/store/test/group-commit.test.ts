@@ -19,6 +19,7 @@ async function open(t: TestContext) {
   const counted = { transactions: 0 };
   const counting: Database<DeviceSchema> = {
     query: database.query,
+    lookUp: (select) => database.lookUp(select),
     transaction: (work) => {
       counted.transactions++;
       return database.transaction(work);
