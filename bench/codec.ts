@@ -24,15 +24,7 @@ import {
   type UnknownAlternative,
   utf8String,
 } from '@chrysalis/coer';
-
-export interface CodecMeasurement {
-  readonly name: 'codec';
-  readonly variant: string;
-  readonly opsPerSec: number;
-  readonly cpuUsPerOp: number;
-  /** CPU time over that of one copy and one SHA-256 of the same octets. */
-  readonly ratioToNative: number;
-}
+import { type Measurement, measurementOf, print, printHead } from './measurement.ts';
 
 /** How long each variant runs; the first fifth of it warms the compiler up and is not counted. */
 const DEFAULT_SECONDS = 1;
@@ -41,12 +33,11 @@ const WARM_UP_SHARE = 0.2;
 const BATCH = 200;
 
 export async function run(options: { json: boolean; seconds?: number }): Promise<void> {
-  for (const measurement of measureAll(options.seconds ?? DEFAULT_SECONDS)) {
-    console.log(options.json ? JSON.stringify(measurement) : asText(measurement));
-  }
+  printHead(options.json);
+  for (const line of measureAll(options.seconds ?? DEFAULT_SECONDS)) print(line, options.json);
 }
 
-function* measureAll(seconds: number): Generator<CodecMeasurement> {
+function* measureAll(seconds: number): Generator<Measurement> {
   const envelope = encode(Envelope, ENVELOPE);
   const certificate = encode(Certificate, CERTIFICATE);
   yield* measureMessage('envelope', Envelope, envelope, seconds);
@@ -58,7 +49,7 @@ function* measureMessage<T>(
   codec: Codec<T>,
   octets: Uint8Array,
   seconds: number,
-): Generator<CodecMeasurement> {
+): Generator<Measurement> {
   const value = decode(codec, octets);
   const size = `${octets.length} octets`;
   const native = measure(() => createHash('sha256').update(Buffer.from(octets)).digest(), seconds);
@@ -66,11 +57,16 @@ function* measureMessage<T>(
     [`decode ${message}, ${size}`, () => decode(codec, octets)],
     [`encode ${message}, ${size}`, () => encode(codec, value)],
   ];
-  yield { name: 'codec', variant: `copy and SHA-256 of ${size}`, ...native, ratioToNative: 1 };
+  yield measurementOf({
+    name: 'codec',
+    variant: `copy and SHA-256 of ${size}`,
+    ...native,
+    ratioToNative: 1,
+  });
   for (const [variant, operation] of variants) {
     const measured = measure(operation, seconds);
-    const ratioToNative = measured.cpuUsPerOp / native.cpuUsPerOp;
-    yield { name: 'codec', variant, ...measured, ratioToNative };
+    const ratioToNative = native.cpuUsPerOp / measured.cpuUsPerOp;
+    yield measurementOf({ name: 'codec', variant, ...measured, ratioToNative });
   }
 }
 
@@ -80,7 +76,7 @@ const sink: { last: unknown } = { last: undefined };
 function measure(
   operation: () => unknown,
   seconds: number,
-): Pick<CodecMeasurement, 'opsPerSec' | 'cpuUsPerOp'> {
+): Pick<Measurement, 'opsPerSec' | 'cpuUsPerOp'> {
   repeat(operation, seconds * WARM_UP_SHARE);
   const cpu = process.cpuUsage();
   const { count, elapsedSec } = repeat(operation, seconds * (1 - WARM_UP_SHARE));
@@ -98,12 +94,6 @@ function repeat(operation: () => unknown, seconds: number): { count: number; ela
     elapsedSec = (performance.now() - start) / 1000;
   } while (elapsedSec < seconds);
   return { count, elapsedSec };
-}
-
-function asText({ variant, opsPerSec, cpuUsPerOp, ratioToNative }: CodecMeasurement): string {
-  const ops = Math.round(opsPerSec).toLocaleString('en').padStart(10);
-  const cpu = cpuUsPerOp.toFixed(2).padStart(7);
-  return `codec  ${variant.padEnd(34)} ${ops} ops/s ${cpu} CPU µs/op ${ratioToNative.toFixed(2).padStart(6)} × native`;
 }
 
 // A schema of the same shape as 1609.2 (clauses 6.3 and 6.4), of its own: the bench of the codec needs no other room.

@@ -25,6 +25,7 @@ import {
   SHA256_EMPTY,
   systemRandom,
 } from '@chrysalis/crypto';
+import { type Measurement, measurementOf, print, printHead } from './measurement.ts';
 import {
   bareOperations,
   type Cost,
@@ -34,19 +35,6 @@ import {
   type Timed,
   time,
 } from './native.ts';
-
-/** One line of the result. */
-export interface CryptoMeasurement {
-  readonly name: string;
-  readonly variant: string;
-  /** By the clock, on one thread. */
-  readonly opsPerSec: number;
-  /** Microseconds of CPU, user and system. */
-  readonly cpuUsPerOp: number;
-  /** Native cost divided by ours: below 1 is what we add. What was native is in `reference`. */
-  readonly ratioToNative: number;
-  readonly reference: string;
-}
 
 interface Operation extends Timed {
   readonly name: string;
@@ -71,7 +59,7 @@ const BATCH = 20;
 const INPUTS = 64;
 
 /**
- * Measures and prints: a table, or with `json` one CryptoMeasurement a line.
+ * Measures and prints: a table, or with `json` one Measurement a line.
  *
  * @param options.seconds how long to take in all, about; default 20
  */
@@ -89,22 +77,9 @@ export async function run(options: { json: boolean; seconds?: number }): Promise
     native.set(name, { cpuUs, source: 'openssl' });
   }
 
-  if (!options.json) {
-    console.log(toText('operation', 'ops/s', 'CPU us', 'ratio', 'to native'));
-  }
+  printHead(options.json);
   for (const [i, operation] of ours.entries()) {
-    const line = toMeasurement(operation, costs[bare.size + i]!, native);
-    console.log(
-      options.json
-        ? JSON.stringify(line)
-        : toText(
-            `${line.name} (${line.variant})`,
-            line.opsPerSec.toFixed(0),
-            line.cpuUsPerOp.toFixed(1),
-            line.ratioToNative.toFixed(2),
-            line.reference,
-          ),
-    );
+    print(toMeasurement(operation, costs[bare.size + i]!, native), options.json);
   }
 }
 
@@ -236,24 +211,20 @@ function toMeasurement(
   operation: Operation,
   cost: Cost,
   native: ReadonlyMap<NativeName, NativeCost>,
-): CryptoMeasurement {
+): Measurement {
   const parts = operation.native.map(([name, times]) => ({ name, times, ...native.get(name)! }));
   const nativeUs = parts.reduce((sum, part) => sum + part.times * part.cpuUs, 0);
-  return {
-    name: operation.name,
-    variant: operation.variant,
-    opsPerSec: Math.round(1e6 / cost.wallUs),
-    cpuUsPerOp: Number(cost.cpuUs.toFixed(2)),
-    ratioToNative: Number((nativeUs / cost.cpuUs).toFixed(3)),
-    reference: parts
+  return measurementOf({
+    name: 'crypto',
+    variant: `${operation.name} (${operation.variant})`,
+    opsPerSec: 1e6 / cost.wallUs,
+    cpuUsPerOp: cost.cpuUs,
+    ratioToNative: nativeUs / cost.cpuUs,
+    note: parts
       .map(({ times, source, name, cpuUs }) => {
         const factor = times === 1 ? '' : `${times} x `;
         return `${factor}${source} ${name} ${cpuUs.toFixed(1)} us`;
       })
       .join(' + '),
-  };
-}
-
-function toText(name: string, ops: string, cpu: string, ratio: string, reference: string): string {
-  return `${name.padEnd(58)}${ops.padStart(8)}${cpu.padStart(9)}${ratio.padStart(7)}  ${reference}`;
+  });
 }

@@ -83,6 +83,7 @@ export class DeviceConnection {
   /** Sends a request and resolves with its whole answer. @param octets head, and body if it has one */
   ask(octets: string | Buffer): Promise<DeviceAnswer> {
     return new Promise((resolve, reject) => {
+      if (this.#socket.destroyed) reject(new Error('expected a connection that is open'));
       this.#answer = resolve;
       this.#fail = reject;
       this.#socket.write(octets, 'latin1');

@@ -15,6 +15,14 @@ export function downloadNativeUs(): number {
   return SUM.reduce((sum, name) => sum + (openssl.get(name) ?? bareUs(name)), 0);
 }
 
+/** As {@link downloadNativeUs}, by so many calls of node:crypto in this process: for what is measured in the same process, moments apart. */
+export function downloadBareUs(calls: number): number {
+  return SUM.reduce((sum, name) => {
+    const timed = bare.get(name);
+    return sum + (timed ? time(timed, calls).cpuUs : 0);
+  }, 0);
+}
+
 function bareUs(name: NativeName): number {
   const timed = bare.get(name);
   if (timed === undefined)

@@ -11,9 +11,9 @@ import { time32FromUnix } from '@chrysalis/ieee1609dot2';
 import { createDevice } from '../test/support/device.ts';
 import { targetOf } from './device-connection.ts';
 import { type DownloadVariant, measureDownload, type Reference } from './download-bench.ts';
-import { signedRequests } from './download-load.ts';
+import { type Server, signedRequests } from './download-load.ts';
 import { print, printHead } from './measurement.ts';
-import { startNginx, startNodeServer } from './reference-servers.ts';
+import { type ReferenceServer, startNginx, startNodeServer } from './reference-servers.ts';
 import { type KnownDevice, RaState, ServedRa } from './served-ra.ts';
 
 /** More than any cache of keys holds: each comes once in a while, as in a fleet. */
@@ -29,49 +29,60 @@ const KEPT_ALIVE = 2000;
 
 const infoOf = ({ requestHash }: KnownDevice) => `${requestHash}.info`;
 
-/** Measures and prints. @param options.only the variants whose names begin so */
-export async function run(options: {
-  readonly json: boolean;
-  readonly only?: string;
-}): Promise<void> {
+/** Measures and prints. */
+export async function run(options: { readonly json: boolean }): Promise<void> {
   const parent = await mkdtemp(join(tmpdir(), 'chrysalis-info-'));
-  const stops: (() => Promise<void>)[] = [];
-  try {
-    const state = await RaState.make(parent);
-    const devices = await state.registerKnown(DEVICES);
-    const served = await ServedRa.start(state);
-    stops.push(() => served.stop());
-    const references = await startReferences(state, parent, INFO_OCTETS);
-    stops.push(...references.map(({ stop }) => stop));
-    printHead(options.json);
-    for (const variant of variantsOf(state, devices)) {
-      if (!variant.variant.startsWith(options.only ?? '')) continue;
-      const version = variant.variant.endsWith('TLS 1.3') ? 'TLSv1.3' : 'TLSv1.2';
-      const at = ({ pid, port }: { pid: number; port: number }) => ({
-        pid,
-        target: targetOf(port, state.ca, version),
-      });
-      const others = references.map(
-        (reference): Reference => ({ name: reference.name, ...at(reference) }),
-      );
-      const compared = variant.by === undefined ? [] : others;
-      print(await measureDownload('info', at(served), compared, variant), options.json);
-    }
-  } finally {
-    for (const stop of stops) await stop();
-    await rm(parent, { recursive: true });
+  await using resources = new AsyncDisposableStack();
+  resources.defer(() => rm(parent, { recursive: true }));
+  const state = await RaState.make(parent);
+  const devices = await state.registerKnown(DEVICES);
+  const served = await ServedRa.start(state);
+  resources.defer(() => served.stop());
+  await served.settled();
+  await using references = await startReferences(state, join(parent, 'nginx'), INFO_OCTETS);
+  printHead(options.json);
+  for (const variant of variantsOf(state, devices)) {
+    const version = variant.variant.endsWith('TLS 1.3') ? 'TLSv1.3' : 'TLSv1.2';
+    const { ra, others } = targetsOf(state, served, references.servers, version);
+    const compared = variant.by === undefined ? [] : others;
+    print(await measureDownload('info', ra, compared, variant), options.json);
   }
 }
 
-/** Node's own server, and nginx where there is one, with the certificate of the RA. */
-export async function startReferences(state: RaState, parent: string, octets: number) {
+/** Node's own server, and nginx where there is one, with the certificate of the RA. `directory` is for nginx alone. */
+export async function startReferences(
+  state: RaState,
+  directory: string,
+  octets: number,
+): Promise<AsyncDisposable & { readonly servers: readonly ReferenceServer[] }> {
   const tls = {
     certificate: join(state.directory, 'ra/tls-certificate.pem'),
     key: join(state.directory, 'ra/tls-key.pem'),
   };
   const node = await startNodeServer(tls, octets);
-  const nginx = await startNginx(tls, octets, join(parent, 'nginx'));
-  return nginx === undefined ? [node] : [node, nginx];
+  const nginx = await startNginx(tls, octets, directory);
+  const servers = nginx === undefined ? [node] : [node, nginx];
+  return {
+    servers,
+    async [Symbol.asyncDispose]() {
+      for (const server of servers) await server.stop();
+    },
+  };
+}
+
+/** The RA and the references as a device reaches them. */
+export function targetsOf(
+  { ca }: RaState,
+  served: ServedRa,
+  references: readonly ReferenceServer[],
+  version: 'TLSv1.2' | 'TLSv1.3' = 'TLSv1.2',
+): { readonly ra: Server; readonly others: readonly Reference[] } {
+  const at = ({ pid, port }: { readonly pid: number; readonly port: number }) => ({
+    pid,
+    target: targetOf(port, ca, version),
+  });
+  const others = references.map((reference) => ({ name: reference.name, ...at(reference) }));
+  return { ra: at(served), others };
 }
 
 function* variantsOf(state: RaState, devices: readonly KnownDevice[]): Generator<DownloadVariant> {
@@ -114,7 +125,7 @@ function strangersOf(state: RaState): readonly KnownDevice[] {
   return Array.from({ length: STRANGERS }, () => ({
     ...createDevice(state.scms, systemRandom, now),
     requestHash: '0123456789ABCDEF',
-    filedThrough: 0,
+    registeredAt: now,
   }));
 }
 

@@ -1,8 +1,10 @@
 /**
- * `npm run bench [-- NAME...] [--json] [--seconds N] [--devices N] [--weeks N]`: each benchmark beside its native
- * reference, measured in the same run. `--devices` and `--weeks` are for the pipeline, `--seconds` for the others.
+ * `npm run bench [-- NAME...] [--json] [--report] [--seconds N] [--devices N] [--weeks N]`: each benchmark beside its native
+ * reference, measured in the same run. `--devices` is for the pipeline, growth, startup and memory, `--weeks` for the
+ * pipeline, `--seconds` for the others. `--report` writes docs/reference/performance.md from what they print.
  */
 import { parseArgs } from 'node:util';
+import { writeReport } from './report.ts';
 
 interface BenchmarkOptions {
   readonly json: boolean;
@@ -18,16 +20,23 @@ interface Benchmark {
 const BENCHMARKS: Readonly<Record<string, () => Promise<Benchmark>>> = {
   codec: () => import('./codec.ts'),
   crypto: () => import('./crypto.ts'),
-  growth: () => import('./growth.ts'),
+  handler: () => import('./handler.ts'),
   info: () => import('./info.ts'),
+  batch: () => import('./batch.ts'),
+  provision: () => import('./provision.ts'),
+  'open-loop': () => import('./open-loop.ts'),
   pipeline: () => import('./pipeline.ts'),
   remote: () => import('./remote.ts'),
+  startup: () => import('./startup.ts'),
+  growth: () => import('./growth.ts'),
+  memory: () => import('./memory.ts'),
 };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     json: { type: 'boolean', default: false },
+    report: { type: 'boolean', default: false },
     seconds: { type: 'string' },
     devices: { type: 'string' },
     weeks: { type: 'string' },
@@ -39,16 +48,19 @@ if (unknown !== undefined) {
   console.error(`bench: expected one of ${Object.keys(BENCHMARKS).join(', ')}, saw ${unknown}`);
   process.exit(2);
 }
-for (const name of names) {
+const options = { ...count('seconds'), ...count('devices'), ...count('weeks') };
+if (values.report) {
+  const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  await writeReport(names, args);
+} else {
+  for (const name of names) await runOne(name);
+}
+
+async function runOne(name: string): Promise<void> {
   const load = BENCHMARKS[name];
-  if (!load) continue;
+  if (!load) return;
   if (!values.json) console.log(`\n# ${name} (node ${process.version})`);
-  await (await load()).run({
-    json: values.json,
-    ...count('seconds'),
-    ...count('devices'),
-    ...count('weeks'),
-  });
+  await (await load()).run({ json: values.json, ...options });
 }
 
 function count(option: 'seconds' | 'devices' | 'weeks'): Partial<BenchmarkOptions> {

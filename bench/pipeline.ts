@@ -24,26 +24,9 @@ import { type Clock, IPeriodClock, timeOf } from '@chrysalis/scms';
 import { openDatabase, openDirectoryObjectStore } from '@chrysalis/store';
 import { DeviceRegistry } from '../packages/ra/src/device-registry.ts';
 import { createDevice, type TestDevice, trustOf } from '../test/support/device.ts';
+import { type Measurement, measurementOf, print, printHead } from './measurement.ts';
 import { bareOperations, median, type NativeName, opensslCosts, time } from './native.ts';
 import type { AuthorityName, FromAuthorities, ToAuthorities } from './pipeline-authorities.ts';
-
-/** One line of the result. */
-export interface PipelineMeasurement {
-  readonly name: 'pipeline';
-  /** `ra`: the RA alone; `whole`: RA, LAs and PCA. */
-  readonly variant: 'ra' | 'whole';
-  /** Certificates per second by the clock, RA and authorities each in a process. */
-  readonly opsPerSec: number;
-  /** Microseconds of CPU per certificate, user and system. */
-  readonly cpuUsPerOp: number;
-  /** Native cost divided by ours, both of the same round; the median round. */
-  readonly ratioToNative: number;
-  /** Microseconds of the native operations below. */
-  readonly nativeUs: number;
-  readonly reference: string;
-  /** The most memory that this process ever had, in MB. */
-  readonly peakRssMb: number;
-}
 
 export interface PipelineBenchOptions {
   readonly json: boolean;
@@ -117,9 +100,8 @@ export async function run(options: PipelineBenchOptions): Promise<void> {
     measurement('ra', NATIVE_RA, rounds, certificates, peakRss),
     measurement('whole', NATIVE_WHOLE, rounds, certificates, peakRss),
   ];
-  for (const line of measurements) {
-    console.log(options.json ? JSON.stringify(line) : asText(line));
-  }
+  printHead(options.json);
+  for (const line of measurements) print(line, options.json);
   if (!options.json) {
     console.log(
       `${ROUNDS} rounds of ${inRound} devices x ${weeks} weeks x ${PER_WEEK}, all files there`,
@@ -133,34 +115,23 @@ function measurement(
   rounds: readonly Round[],
   certificates: number,
   peakRss: number,
-): PipelineMeasurement {
+): Measurement {
   const costs = rounds.map(({ raUs, authoritiesUs, native }) => {
     const cpuUs = (variant === 'ra' ? raUs : raUs + authoritiesUs) / certificates;
     const nativeUs = sum.reduce((us, [name, times]) => us + times * native.get(name)!, 0);
     return { cpuUs, nativeUs, ratio: nativeUs / cpuUs };
   });
   const wallUs = median(rounds.map((round) => round.wallUs)) / certificates;
-  return {
+  const nativeUs = median(costs.map((cost) => cost.nativeUs)).toFixed(1);
+  return measurementOf({
     name: 'pipeline',
-    variant,
-    opsPerSec: Math.round(1e6 / wallUs),
-    cpuUsPerOp: Number(median(costs.map(({ cpuUs }) => cpuUs)).toFixed(1)),
-    ratioToNative: Number(median(costs.map(({ ratio }) => ratio)).toFixed(3)),
-    nativeUs: Number(median(costs.map(({ nativeUs }) => nativeUs)).toFixed(1)),
-    reference: sum.map(([name, times]) => `${times} x ${name}`).join(' + '),
-    peakRssMb: Math.round(peakRss / 1e6),
-  };
-}
-
-function asText(line: PipelineMeasurement): string {
-  const { variant, opsPerSec, cpuUsPerOp, ratioToNative, nativeUs, reference, peakRssMb } = line;
-  return [
-    `pipeline (${variant})`.padEnd(18),
-    `${opsPerSec} certificates/s`.padStart(20),
-    `${cpuUsPerOp.toFixed(1)} CPU us`.padStart(16),
-    ratioToNative.toFixed(2).padStart(7),
-    `  native ${nativeUs.toFixed(1)} us: ${reference}; peak ${peakRssMb} MB`,
-  ].join('');
+    variant: variant === 'ra' ? 'certificate, RA alone' : 'certificate, RA, LAs and PCA',
+    opsPerSec: 1e6 / wallUs,
+    cpuUsPerOp: median(costs.map(({ cpuUs }) => cpuUs)),
+    ratioToNative: median(costs.map(({ ratio }) => ratio)),
+    rssMb: peakRss / 1e6,
+    note: `${sum.map(([name, times]) => `${times} x ${name}`).join(' + ')} ${nativeUs} us`,
+  });
 }
 
 /** An RA's pipeline and the process of its authorities, in a directory of their own. */

@@ -2,14 +2,26 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 /**
- * Microseconds of CPU, user and system, that a process has used, all of its threads that are there: what /proc/PID/stat
- * counts in steps of 10 ms, from where it is counted in nanoseconds (sched-stats(5)). Only differences mean anything.
+ * Microseconds of CPU, user and system, that a process and all below it have used, all of their threads that are there: what
+ * /proc/PID/stat counts in steps of 10 ms, from where it is counted in nanoseconds (sched-stats(5)). Only differences mean anything.
  */
 export function cpuUsOf(pid: number): number {
-  const tasks = readdirSync(`/proc/${pid}/task`);
-  return (
-    tasks.reduce((sum, task) => sum + runTimeNs(`/proc/${pid}/task/${task}/schedstat`), 0) / 1000
+  const own = readdirSync(`/proc/${pid}/task`).map((task) =>
+    runTimeNs(`/proc/${pid}/task/${task}/schedstat`),
   );
+  const below = childrenOf(pid).map(cpuUsOf);
+  return own.reduce((sum, ns) => sum + ns, 0) / 1000 + below.reduce((sum, us) => sum + us, 0);
+}
+
+/** The processes that a process has started and that are there. */
+export function childrenOf(pid: number): readonly number[] {
+  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+  return text.trim().split(' ').filter(Boolean).map(Number);
+}
+
+/** As {@link cpuUsOf}, of the thread alone in which a Node process runs its event loop. */
+export function mainThreadCpuUsOf(pid: number): number {
+  return runTimeNs(`/proc/${pid}/task/${pid}/schedstat`) / 1000;
 }
 
 /** 0 for a thread that has ended meanwhile. */
@@ -21,9 +33,12 @@ function runTimeNs(path: string): number {
   }
 }
 
-/** Resident memory of a process now, in MB of a million octets. */
+/** Resident memory of a process and all below it now, in MB of a million octets; what they share counts in each. */
 export function rssMbOf(pid: number): number {
-  const [, kilobytes] =
-    /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-  return (Number(kilobytes) * 1024) / 1e6;
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(status) ?? [];
+  return childrenOf(pid).reduce(
+    (sum, child) => sum + rssMbOf(child),
+    (Number(kilobytes) * 1024) / 1e6,
+  );
 }

@@ -1,12 +1,12 @@
 /** Servers that answer with the same octets always, each a process of its own: what TLS and HTTP cost without an RA. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
 import { freePort } from '../test/support/free-port.ts';
+import { childrenOf } from './process-cost.ts';
 
 /** Something that answers `GET /` over TLS. */
 export interface ReferenceServer {
@@ -72,11 +72,6 @@ function isInstalled(): boolean {
   } catch {
     return false;
   }
-}
-
-function childrenOf(pid: number): readonly number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
-  return text.trim().split(' ').filter(Boolean).map(Number);
 }
 
 function nginxConfiguration(tls: TlsFiles, port: number, directory: string): string {

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { servicesOf, startAuthorityServer, type X509Identity } from '@chrysalis/authorities';
 import { RemoteAuthority } from '@chrysalis/ra';
 import { createX509Ca } from '../packages/authorities/test/mutual-tls.ts';
+import { type Measurement, measurementOf, print, printHead } from './measurement.ts';
 
 /** A SecuredRaPcaCertificateRequest for a pseudonym certificate, and what is answered. */
 const REQUEST_OCTETS = 757;
@@ -17,44 +18,22 @@ const DEFAULT_SECONDS = 3;
 const NAME = 'pca.scms.test';
 const RA = 'ra.scms.test';
 
-/** One line of the result. */
-export interface RemoteMeasurement {
-  readonly together: number;
-  readonly requestsPerSec: number;
-  /** Of the RA's process and of the PCA's, for each request. */
-  readonly raCpuUs: number;
-  readonly pcaCpuUs: number;
-}
-
 export async function run(options: {
   readonly json: boolean;
   readonly seconds?: number;
 }): Promise<void> {
-  const measurements = await measure(options.seconds ?? DEFAULT_SECONDS);
-  if (options.json) {
-    console.log(JSON.stringify(measurements));
-    return;
-  }
-  console.log('together  requests/s  RA CPU µs  PCA CPU µs');
-  for (const { together, requestsPerSec, raCpuUs, pcaCpuUs } of measurements) {
-    const columns = [
-      String(together).padStart(8),
-      requestsPerSec.toFixed(0).padStart(12),
-      raCpuUs.toFixed(1).padStart(11),
-      pcaCpuUs.toFixed(1).padStart(12),
-    ];
-    console.log(columns.join(''));
-  }
+  printHead(options.json);
+  for (const line of await measure(options.seconds ?? DEFAULT_SECONDS)) print(line, options.json);
 }
 
-async function measure(seconds: number): Promise<RemoteMeasurement[]> {
+async function measure(seconds: number): Promise<Measurement[]> {
   const ca = await createX509Ca();
   const child = fork(import.meta.filename, ['serve'], { serialization: 'advanced' });
   child.send({ ...(await ca.server(NAME)), root: ca.root.certificatePem } satisfies PcaTls);
   const [url] = (await once(child, 'message')) as [string];
   const tls = { ...(await ca.client(RA)), caPem: ca.root.certificatePem };
   const remote = new RemoteAuthority({ url, hostname: NAME, tls });
-  const measurements: RemoteMeasurement[] = [];
+  const measurements: Measurement[] = [];
   for (const together of TOGETHER) {
     // Connections, and code that is compiled.
     await ask(remote, together, seconds / 3);
@@ -70,19 +49,21 @@ async function measureOne(
   child: ChildProcess,
   together: number,
   seconds: number,
-): Promise<RemoteMeasurement> {
+): Promise<Measurement> {
   const pcaBefore = await cpuUsOf(child);
   const before = process.cpuUsage();
   const start = performance.now();
   const count = await ask(remote, together, seconds);
   const elapsedSec = (performance.now() - start) / 1000;
   const { user, system } = process.cpuUsage(before);
-  return {
-    together,
-    requestsPerSec: count / elapsedSec,
-    raCpuUs: (user + system) / count,
-    pcaCpuUs: ((await cpuUsOf(child)) - pcaBefore) / count,
-  };
+  const pcaUs = ((await cpuUsOf(child)) - pcaBefore) / count;
+  return measurementOf({
+    name: 'remote',
+    variant: `request for a certificate, ${together} at a time`,
+    opsPerSec: count / elapsedSec,
+    cpuUsPerOp: (user + system) / count,
+    note: `of the RA's process; the PCA's ${pcaUs.toFixed(1)} us`,
+  });
 }
 
 /** Asks so many at once, waits for all, and begins again; returns how many were answered. */

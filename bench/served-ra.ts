@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout } from 'node:timers/promises';
 import { readTestScms, type TestScms } from '@chrysalis/authorities';
 import { systemRandom } from '@chrysalis/crypto';
-import { time32FromUnix } from '@chrysalis/ieee1609dot2';
+import { type Time32, time32FromUnix } from '@chrysalis/ieee1609dot2';
 import { RA_MIGRATIONS, type RaSchema } from '@chrysalis/ra';
 import { formatHex } from '@chrysalis/scms';
 import { openDatabase } from '@chrysalis/store';
@@ -25,14 +25,13 @@ const IN_FLIGHT = 1000;
 /** What a quiet RA uses of a core, at most: timers, and their garbage. */
 const QUIET_SHARE = 0.05;
 const SETTLE_LOOK_MS = 1000;
-const SETTLE_LOOKS = 60;
+const SETTLE_LOOKS = 180;
 
 /** A device that the RA knows, as its driver has it. */
 export interface KnownDevice extends TestDevice {
   /** Upper-case hex: its files are named by it. */
   readonly requestHash: string;
-  /** The last i-period whose file is said to be there. */
-  readonly filedThrough: number;
+  readonly registeredAt: Time32;
 }
 
 /** The state directory of an RA, in another directory that is there. */
@@ -48,12 +47,10 @@ export class RaState {
     this.ca = ca;
   }
 
-  static async make(parent: string): Promise<RaState> {
+  static async make(parent: string, { weeksAhead = 156 } = {}): Promise<RaState> {
     const directory = join(parent, 'state');
-    // It warns that this is a test SCMS.
-    const child = runCli(['--dir', directory, 'init', '--port', '0'], [], 'ignore');
-    const [code] = (await once(child, 'exit')) as [number | null];
-    if (code !== 0) throw new Error(`expected init to make ${directory}, saw exit ${code}`);
+    const weeks = ['--weeks-ahead', String(weeksAhead)];
+    await runToEnd(['--dir', directory, 'init', '--port', '0', ...weeks]);
     const ca = await readFile(join(directory, 'authorities/x509-root/certificate.pem'), 'utf8');
     const state = new RaState(directory, await readTestScms(directory), ca);
     // It costs nothing and changes nothing but what a busy machine does to requests that were signed ahead.
@@ -61,7 +58,7 @@ export class RaState {
       text
         .replace(/(client-signature-ttl-sec =) 5/, '$1 60')
         // Filled once after the start: what is measured is what comes after.
-        .replace(/(linkage-cache =) \d+/, '$1 1'),
+        .replace(/(linkage-cache =) \d+/, '$1 2'),
     );
     return state;
   }
@@ -76,7 +73,7 @@ export class RaState {
       const device = devices[n] as TestDevice;
       const row = rowOf(device);
       const requestHash = formatHex(row.request_hash);
-      known.push({ ...device, requestHash, filedThrough: row.filed_through as number });
+      known.push({ ...device, requestHash, registeredAt: now });
       return row;
     });
     return known;
@@ -85,6 +82,14 @@ export class RaState {
   /** Registers devices that nobody drives: they are there to be in the way. */
   async registerOthers(count: number): Promise<void> {
     await this.#register(count, deviceRowsOfStrangers(this.scms));
+  }
+
+  /** Moves the PCA and the LAs out of the RA's process: nothing runs where they are then. */
+  async exportAuthorities(parent: string): Promise<void> {
+    for (const name of ['pca', 'la1', 'la2']) {
+      const to = ['--to', join(parent, name)];
+      await runToEnd(['--dir', this.directory, 'authority', 'export', name, ...to]);
+    }
   }
 
   /** Changes what `init` wrote into the configuration. */
@@ -163,6 +168,15 @@ export class ServedRa {
     this.#child.kill('SIGTERM');
     await ended;
   }
+}
+
+/** A command that warns, as they do of a test SCMS, and ends. */
+async function runToEnd(args: readonly string[]): Promise<void> {
+  const child = runCli(args, [], 'ignore');
+  // What it reports is read and forgotten.
+  child.stdout?.resume();
+  const [code] = (await once(child, 'exit')) as [number | null];
+  if (code !== 0) throw new Error(`expected ${args.join(' ')} to end well, saw exit ${code}`);
 }
 
 function runCli(
