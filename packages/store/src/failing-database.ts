@@ -20,6 +20,7 @@ export function createFailingDatabase<Schema>(
   let count = 0;
   return {
     query: inner.query,
+    lookUp: (select) => inner.lookUp(select),
     async transaction(work) {
       const outcome = schedule(count++);
       if (outcome === 'delays') await setTimeout(DELAY_MS);
