@@ -34,8 +34,8 @@ host = ${quote(host)}
 listen = ${quote(listen)}
 # CAMP's port of RA services. 0 takes one that is free.
 port = ${port}
-# Processes that answer devices, beside the one that makes certificates and the one that watches over both. As many as the
-# machine has cores when missing. 1: all in one process.
+# Processes that answer devices, beside the one that makes certificates and the one that watches over both. As many as
+# the machine has cores when missing. 1: all in one process.
 ${processes === undefined ? '# processes = 2' : `processes = ${processes}`}
 # Where devices reach the RA, when that is not https://<host>:<port>, as behind a location obscurer proxy.
 # public-url = "https://ra.example.com:8892"

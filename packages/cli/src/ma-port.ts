@@ -58,7 +58,11 @@ export async function serveMaPort(
     services: servicesOf.registrationAuthority(enquiries),
     // A test RA that takes any free port takes any free one here.
     listen: { address: maPort.listen, port: ra.port === 0 ? 0 : maPort.port },
-    tls: { ...settings.tls, clientCaPem: await readFile(maPort.tlsCa, 'utf8') },
+    tls: {
+      certificatePem: settings.tls.certificatePem,
+      privateKeyPem: settings.tls.privateKeyPem,
+      clientCaPem: await readFile(maPort.tlsCa, 'utf8'),
+    },
     clientNames: maPort.clients,
     onRefusal: (problem) => log.warn({ problem }, 'the port of the MA refused'),
     onFault: (err) => {
