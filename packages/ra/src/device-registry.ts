@@ -26,7 +26,10 @@ const KNOWN = [
   'period_sec',
   'first_i',
   'last_i',
+  'expanded_through',
   'filed_through',
+  'failures',
+  'retry_at',
   'last_seen',
   'fetched_through',
 ] as const satisfies readonly (keyof DeviceTable)[];

@@ -10,10 +10,10 @@ import {
   type Horizon,
   lastPeriodIssuedBy,
   lastPeriodOfAll,
-  nextBatchTime,
   OVERLAP_SEC,
   supplySec,
 } from './horizon.ts';
+import { type NextFile, nextFile } from './next-file.ts';
 import type { CertificateKind, DeviceStatus, RaSchema } from './schema.ts';
 import { readSetting } from './setting.ts';
 import { endOf, periodOf, startOf } from './validity.ts';
@@ -205,6 +205,9 @@ async function reportOf(
   const at = (i: number) => pointOf(options, row, i);
   const through = (i: number) => (i < row.first_i ? undefined : at(i));
   const isActive = row.status === 'active' && blacklist === undefined;
+  // A contact sets a device that paused going again before it is answered.
+  const status = row.status === 'paused' ? 'active' : row.status;
+  const next = await nextFile({ ...row, status }, options, now);
   return {
     kind: row.kind,
     status: row.status,
@@ -222,8 +225,8 @@ async function reportOf(
     files,
     failures: row.failures,
     nextTryAt: row.failures > 0 && isActive ? row.retry_at : undefined,
-    info: infoOf(options, row, blacklist, now),
-    nextStep: nextStepOf(options, row, blacklist, onItsWay, now),
+    info: infoOf(options, row, blacklist, { next, now }),
+    nextStep: nextStepOf(options, row, { blacklist, onItsWay, next, now }),
   };
 }
 
@@ -291,7 +294,7 @@ function infoOf(
   options: DeviceReportOptions,
   row: Row,
   blacklist: BlacklistEntry | undefined,
-  now: Time32,
+  { next: { i, time }, now }: { readonly next: NextFile; readonly now: Time32 },
 ): InfoReport {
   if (blacklist) return { answer: 'refused', why: 'raBlacklisted: it is blacklisted' };
   if (isOver(row, now)) {
@@ -304,24 +307,14 @@ function infoOf(
   if (row.kind === 'application') {
     return { answer: 'not served', why: 'an application certificate is followed by none' };
   }
-  // A contact sets a device that paused going again before it is answered.
-  const status = row.status === 'paused' ? 'active' : row.status;
-  const time = nextBatchTime({ ...row, status }, options, now);
-  if (time === 0) return { answer: 'none', why: whyNone(options, row, nextOf(options, row, now)) };
-  const next = nextOf(options, row, now);
-  const begun = row.expanded_through >= next ? 'is being made' : 'is begun then';
-  const why = time === row.available_at ? 'as the acknowledgement says' : `i = ${next} ${begun}`;
+  if (time === 0) return { answer: 'none', why: whyNone(options, row, i) };
+  const begun = row.expanded_through >= i ? 'is being made' : 'is begun then';
+  const why = time === row.available_at ? 'as the acknowledgement says' : `i = ${i} ${begun}`;
   return { answer: 'time', time, why };
 }
 
 function isOver(row: Row, now: Time32): boolean {
   return row.enrollment_end > 0 && row.enrollment_end <= now;
-}
-
-/** The next number to be filed: what was not made in its period is not made any more. */
-function nextOf({ iPeriod }: DeviceReportOptions, row: Row, now: Time32): number {
-  const next = row.filed_through + 1;
-  return row.kind === 'pseudonym' ? Math.max(next, iPeriod.at(now)) : next;
 }
 
 function whyNone({ pca, iPeriod }: DeviceReportOptions, row: Row, next: number): string {
@@ -338,9 +331,17 @@ function whyNone({ pca, iPeriod }: DeviceReportOptions, row: Row, next: number):
 function nextStepOf(
   options: DeviceReportOptions,
   row: Row,
-  blacklist: BlacklistEntry | undefined,
-  onItsWay: RegistrationReport['onItsWay'],
-  now: Time32,
+  {
+    blacklist,
+    onItsWay,
+    next: file,
+    now,
+  }: {
+    readonly blacklist: BlacklistEntry | undefined;
+    readonly onItsWay: RegistrationReport['onItsWay'];
+    readonly next: NextFile;
+    readonly now: Time32;
+  },
 ): string {
   if (row.status === 'replaced') return 'none: the device has asked anew with other keys';
   if (blacklist) return 'none as long as it is blacklisted: nothing is made, nothing is served';
@@ -357,11 +358,12 @@ function nextStepOf(
   if (onItsWay.inShuffle > 0) {
     return `the shuffle: ${onItsWay.inShuffle} requests wait in it for others`;
   }
-  const next = Math.max(row.expanded_through + 1, nextOf(options, row, now));
+  const next = Math.max(row.expanded_through + 1, file.i);
   if (onItsWay.batches > 0) return 'the zip of a complete batch';
   if (next > row.last_i) return 'none: everything is made that its enrollment certificate allows';
-  const begins = beginsAt(options, row, next, now);
-  if (begins === undefined) return `none: ${whyNone(options, row, next)}`;
+  const scheduled = beginsAt(options, row, next, now);
+  if (scheduled === undefined) return `none: ${whyNone(options, row, next)}`;
+  const begins = next === file.i ? Math.max(scheduled, file.begunAt) : scheduled;
   if (begins > now) return `i = ${next}, which is begun ${formatTime32(begins)}`;
   const lacksValues = row.kind === 'pseudonym' && row.linked_through < next;
   return lacksValues

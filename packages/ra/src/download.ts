@@ -1,5 +1,4 @@
 import { equalConstantTime } from '@chrysalis/crypto';
-import type { Time32 } from '@chrysalis/ieee1609dot2';
 import {
   type DownloadFile,
   type DownloadRequest,
@@ -12,7 +11,7 @@ import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
 import { fileKey, isWholeZip } from './batch-file.ts';
 import type { Contacts } from './contacts.ts';
 import type { KnownDevice } from './device-registry.ts';
-import { nextBatchTime } from './horizon.ts';
+import { nextFile } from './next-file.ts';
 import type { RaOptions } from './options.ts';
 import { Refusal } from './refusal.ts';
 import type { CertificateKind } from './schema.ts';
@@ -88,7 +87,8 @@ export class Downloads {
       if (!device)
         throw new Refusal('raNoInfoFileAvailable', `expected a device of ours, saw ${name}`);
       const octets = new Uint8Array(4);
-      new DataView(octets.buffer).setUint32(0, this.#nextBatchTime(device));
+      const { time } = await nextFile(device, this.#options, timeOf(this.#options.clock));
+      new DataView(octets.buffer).setUint32(0, time);
       return { name, octets };
     });
   }
@@ -104,10 +104,6 @@ export class Downloads {
       throw new Refusal('raNoCertFileAvailable', `expected a file that is there, saw ${name}`);
     }
     return { name, octets, etag: `"${name}"` };
-  }
-
-  #nextBatchTime(device: KnownDevice): Time32 {
-    return nextBatchTime(device, this.#options, timeOf(this.#options.clock));
   }
 
   /**

@@ -105,8 +105,14 @@ export class PcaRequests {
       const filling = pooled.length > 0 ? await this.#fill(query, pooled, now) : skipping;
       await insertRows(
         query,
-        'batch (device_id, i, period, missing)',
-        taken.map(({ device, i, period, requests }) => [device.id, i, period, requests.length]),
+        'batch (device_id, i, period, missing, epoch)',
+        taken.map(({ device, i, period, requests, isReleased }) => [
+          device.id,
+          i,
+          period,
+          requests.length,
+          isReleased ? skipping : filling,
+        ]),
       );
       const rows = taken.flatMap(({ device, i, period, requests, isReleased }) =>
         requests.map(({ j, octets }) => [

@@ -9,7 +9,7 @@ import { OperatorsView } from './operators-view.ts';
 import type { PipelineOptions } from './options.ts';
 import { PcaDispatch } from './pca-dispatch.ts';
 import { PcaRequests } from './pca-requests.ts';
-import { PeriodsOver } from './periods-over.ts';
+import { DROP_GRACE_MS, PeriodsOver, writeOverClaim } from './periods-over.ts';
 import { Retirement } from './retirement.ts';
 import { WeeksAhead } from './weeks-ahead.ts';
 
@@ -18,8 +18,6 @@ const MAX_WAITING = 20_000;
 /** The longest sleep, so that a clock that was set is noticed; and the longest pause after a fault of ours. */
 const MAX_SLEEP_SEC = 60;
 const MIN_SLEEP_MS = 100;
-/** How long a period is seen to be over before it is dropped. */
-const DROP_GRACE_MS = 3_600_000;
 
 /** Whether certificates are made now: `down` between a death and the next start. */
 export type PipelineState = 'starting' | 'running' | 'down' | 'stopped';
@@ -54,6 +52,8 @@ export class Pipeline implements PipelineHost {
   readonly #filing: Filing;
   readonly #retirement: Retirement;
   readonly #periodsOver: PeriodsOver;
+  /** The last that was written down. */
+  #claimedOver: number | undefined;
   #state: PipelineState = 'starting';
   #stopping = false;
   #wake: (() => void) | undefined;
@@ -122,8 +122,8 @@ export class Pipeline implements PipelineHost {
   /** Does a little of everything; false when there was nothing to do. */
   async step(): Promise<boolean> {
     const now = timeOf(this.#options.clock);
-    const overForSure = this.#overForSure(now);
-    await this.#retirement.step(overForSure);
+    const overForSure = await this.#overForSure(now);
+    const dropped = await this.#retirement.step(overForSure);
     const sent = await this.#dispatch.step(now);
     const filed = await this.#filing.step();
     const numbered = await this.#numbered.step(now);
@@ -131,12 +131,21 @@ export class Pipeline implements PipelineHost {
     const hasRoom = await this.#requests.hasRoom(MAX_WAITING, sent);
     const expanded = hasRoom && (await this.#weeksAhead.step(overForSure, now));
     const released = await this.#openShuffle(now);
-    return sent || filed || numbered || cached || expanded || released;
+    return dropped || sent || filed || numbered || cached || expanded || released;
   }
 
-  #overForSure(now: Time32): number {
-    const over = this.#options.iPeriod.at(now - OVERLAP_SEC) - 1;
-    return this.#periodsOver.look(over, performance.now());
+  async #overForSure(now: Time32): Promise<number> {
+    const { database, iPeriod } = this.#options;
+    const over = iPeriod.at(now - OVERLAP_SEC) - 1;
+    const at = performance.now();
+    const sure = this.#periodsOver.look(over, at);
+    if (over !== this.#claimedOver) {
+      // Devices that wait for it are told.
+      const waitMs = Math.max(0, (this.#periodsOver.sureAtMs ?? at) - at);
+      await writeOverClaim(database, { period: over, sureAt: now + Math.ceil(waitMs / 1000) });
+      this.#claimedOver = over;
+    }
+    return sure;
   }
 
   async #openShuffle(now: Time32): Promise<boolean> {

@@ -149,6 +149,8 @@ export interface BatchTable {
   readonly period: number;
   /** Certificates that are not here yet. */
   readonly missing: number;
+  /** The epoch of the shuffle into which its requests went. */
+  readonly epoch: Generated<number>;
 }
 
 /** A checked SignedEncryptedCertificateResponse whose batch is not filed yet. */
@@ -241,6 +243,11 @@ const OLD_COUNT = `kind = old.kind and status = old.status and blocked = old.blo
   and last_i = old.last_i and filed_through = old.filed_through`;
 const UNCOUNT_OLD = `update device_count set count = count - 1 where ${OLD_COUNT};
   delete from device_count where ${OLD_COUNT} and count = 0;`;
+
+/** Of batches that wait in the shuffle; the others have left it. */
+const NOTE_EPOCHS = `update batch set epoch = (select epoch from shuffle)
+  where (device_id, i) in (
+    select device_id, i from pca_request where epoch = (select epoch from shuffle))`;
 
 export const RA_MIGRATIONS: readonly Migration[] = [
   {
@@ -484,4 +491,9 @@ export const RA_MIGRATIONS: readonly Migration[] = [
   },
   // Where the schema of PostgreSQL begins: every step after this one has statements for both.
   { name: '0007-postgres', statements: [], postgres: POSTGRES_SCHEMA },
+  {
+    name: '0008-epoch-of-batch',
+    statements: ['alter table batch add column epoch integer not null default 0', NOTE_EPOCHS],
+    postgres: ['alter table batch add column epoch bigint not null default 0', NOTE_EPOCHS],
+  },
 ];

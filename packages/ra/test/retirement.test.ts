@@ -5,6 +5,7 @@ import { systemRandom } from '@chrysalis/crypto';
 import { type CertificateAuthority, type IdentificationRequest, timeOf } from '@chrysalis/scms';
 import { createDevice, pseudonymRequest, securedBy } from '../../../test/support/device.ts';
 import { send } from '../../../test/support/https-client.ts';
+import { readSetting } from '../src/setting.ts';
 import type { Registered } from './scene.ts';
 import { createStage, infoOf, type Stage } from './stage.ts';
 
@@ -106,6 +107,32 @@ describe('a file that is never made', () => {
     assert.equal(after[1]?.status, 'replaced');
     assert.equal(after[1]?.expanded_through, before[1]?.expanded_through);
     assert.equal(after[2]?.filed_through, stage.currentI() - 1);
+  });
+});
+
+describe('a period that is over', () => {
+  it('is dropped in steps, between which devices are served and registered', async (t) => {
+    const policy = { weeksAhead: 2, shuffleMaxAgeSec: 0 };
+    const stage = await createStage(t, { policy, linkageCache: 40 });
+    const device = await stage.register(stage.ra);
+    await stage.settle();
+    const over = stage.currentI();
+    stage.toPeriod(1);
+    stage.clock.advance(3600);
+    const droppedThrough = () => readSetting(stage.database.query, 'dropped_through');
+    let steps = 0;
+    let late: Registered | undefined;
+    for (; (await droppedThrough()) !== over; steps++) {
+      assert(await stage.pipeline.step(), 'there is more to do');
+      assert(await stage.download(stage.ra, device));
+      assert(await stage.info(device));
+      late = await stage.register(stage.ra);
+    }
+    assert(steps > 1, `${steps} steps`);
+    assert.equal(await stage.download(stage.ra, device, over), undefined);
+    assert(await stage.download(stage.ra, device, over + 2), 'the next week was made meanwhile');
+    await stage.settle();
+    assert(late && (await stage.download(stage.ra, late)));
   });
 });
 
