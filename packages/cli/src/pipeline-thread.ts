@@ -1,6 +1,6 @@
 /** The pipeline in a thread of its own, so that devices keep theirs: this is what runs there. See pipeline-host.ts. */
 import { once } from 'node:events';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { MasterKey } from '@chrysalis/authorities';
 import { Secret } from '@chrysalis/crypto';
@@ -13,8 +13,9 @@ import type { PipelineThreadData, PipelineThreadMessage } from './pipeline-host.
 import { openRaParts } from './ra-parts.ts';
 import { systemClockAndRandom } from './system-context.ts';
 
-/** Devices go first: on Linux this is the priority of this thread alone. */
-const NICENESS = 10;
+/** Devices go first: on Linux this is the priority of this thread alone. So much nicer than the others it is, up to the nicest. */
+const NICER_BY = 10;
+const NICEST = 19;
 /** How often it is looked for a new policy when nobody says that there is one. */
 const LOOK_MS = 60_000;
 
@@ -24,7 +25,7 @@ const { directory, logLevel } = workerData as PipelineThreadData;
 const log = createLog(process.stderr, logLevel);
 const resources = new AsyncDisposableStack();
 
-setPriority(0, NICENESS);
+setPriority(0, Math.min(NICEST, getPriority(0) + NICER_BY));
 const [first] = (await once(port, 'message')) as [PipelineThreadMessage];
 if (typeof first !== 'object') throw new TypeError('expected the keys first');
 const keys = custodyOfMasters(directory, mastersOf(first));

@@ -1,5 +1,7 @@
 /** The pipeline in its own thread: what monitoring is told of it while it lives, dies and is started again. */
 import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { getPriority, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { Worker } from 'node:worker_threads';
@@ -36,4 +38,27 @@ it('a pipeline whose thread dies is down until it is started again', async (t) =
   assert.equal(host.state, 'running');
   await host.stop();
   assert.equal(host.state, 'stopped');
+});
+
+const isLinux = process.platform === 'linux';
+
+it('a pipeline yields to the thread that answers devices, however nice that is', {
+  skip: !isLinux,
+}, async (t) => {
+  const directory = join(await temporaryDirectory(t), 'state');
+  const made = await run(['--dir', directory, 'init', '--port', '0', '--weeks-ahead', '1']);
+  assert.equal(made.status, 0, made.stderr);
+  // As `nice -n 5 chrysalis serve` starts it.
+  setPriority(0, Math.max(5, getPriority(0)));
+  const write = () => {};
+  const log: Log = { debug: write, info: write, warn: write, error: write };
+  const host = new PipelineThread({ directory, logLevel: 'error' }, log);
+  t.after(() => host.stop());
+  await host.start();
+  const threads = await readdir('/proc/self/task');
+  const names = await Promise.all(
+    threads.map((id) => readFile(`/proc/self/task/${id}/comm`, 'utf8')),
+  );
+  const id = threads[names.indexOf('pipeline\n')];
+  assert.equal(getPriority(Number(id)), Math.min(19, getPriority(0) + 10));
 });
