@@ -41,6 +41,8 @@ describe('an RA on PostgreSQL', { skip: withoutPostgres }, () => {
     server = await startPostgres({
       session_preload_libraries: 'auto_explain',
       'auto_explain.log_format': 'json',
+      // A million rows are to come in minutes: their indexes in memory, their log in few checkpoints.
+      ...(ROWS > 100_000 && { shared_buffers: '768MB', max_wal_size: '8GB', wal_init_zero: 'off' }),
     });
   });
   after(() => server?.close());
