@@ -1,6 +1,7 @@
 /**
- * What memory `chrysalis serve` takes before a large fleet, at rest and after a load of downloads: with the PCA and the LAs behind mutual
- * TLS, where an RA of production has them, and with all of them in its process.
+ * What memory `chrysalis serve` takes before a large fleet, at rest and under a load of downloads: with all authorities in its
+ * process, with the PCA and the LAs behind mutual TLS, where an RA of production has them, and then as two processes that
+ * answer, one that makes certificates and one that watches. What these share counts in each.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -33,6 +34,8 @@ export async function run(options: {
   await measure(state, known, `${devices} devices, authorities in process`, options.json);
   await state.exportAuthorities(parent);
   await measure(state, known, `${devices} devices, authorities remote`, options.json);
+  await state.configure((text) => text.replace(/^processes = 1$/m, 'processes = 2'));
+  await measure(state, known, `${devices} devices, authorities remote, 2 processes`, options.json);
 }
 
 async function measure(
