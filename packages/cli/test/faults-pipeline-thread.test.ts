@@ -32,7 +32,10 @@ describe('the pipeline of chrysalis serve', { timeout: 120_000 }, () => {
     t.after(() => unsubscribe('worker_threads', onWorker));
     const directory = join(await temporaryDirectory(t), 'state');
     const clock = systemClock;
-    await run(['--dir', directory, 'init', '--port', '0', '--weeks-ahead', '1'], { clock });
+    await run(
+      ['--dir', directory, 'init', '--port', '0', '--weeks-ahead', '1', '--processes', '1'],
+      { clock },
+    );
     const scms = await readTestScms(directory);
     const ca = await readFile(join(directory, 'authorities/x509-root/certificate.pem'), 'utf8');
 
