@@ -2,7 +2,12 @@
 import assert from 'node:assert/strict';
 import { type Codec, CoerError, decode, encode } from '@chrysalis/coer';
 import { CryptoError } from '@chrysalis/crypto';
-import { CertificateBase, Ieee1609Dot2Error, ToBeSignedData } from '@chrysalis/ieee1609dot2';
+import {
+  CertificateBase,
+  Ieee1609Dot2Data,
+  Ieee1609Dot2Error,
+  ToBeSignedData,
+} from '@chrysalis/ieee1609dot2';
 import { ScmsDataError, ScmsPdu122, ScmsPdu124, ToBeSignedPolicyData } from '@chrysalis/scms';
 import type { Sample } from './message-samples.ts';
 
@@ -57,8 +62,9 @@ function withoutCaptures(value: unknown, field?: string): unknown {
 }
 
 function codecOfCaptured(field: string | undefined, value: unknown): Codec<unknown> {
-  const isPolicy = typeof value === 'object' && value !== null && 'policyID' in value;
-  if (isPolicy) return ToBeSignedPolicyData as Codec<unknown>;
+  const has = (name: string) => typeof value === 'object' && value !== null && name in value;
+  if (has('policyID')) return ToBeSignedPolicyData as Codec<unknown>;
+  if (has('protocolVersion')) return Ieee1609Dot2Data as Codec<unknown>;
   if (field === 'tbsData') return ToBeSignedData as Codec<unknown>;
   if (field !== 'tbsRequest') return CertificateBase as Codec<unknown>;
   // One of the two releases encodes it: the one that decoded it.
