@@ -41,7 +41,8 @@ process.once('message', (order: SigningOrder) => {
       const file = `${device.requestHash}.info`;
       return getRequest('/download/info', downloadReq(device, file, timestamp, ra, systemRandom));
     });
-    if (process.connected) process.send?.(requests);
+    // The bench may have ended in between: then nobody reads it, and nothing is lost.
+    if (process.connected) process.send?.(requests, undefined, undefined, () => {});
   };
   const timer = setInterval(sign, 1000 / PER_SECOND);
   process.once('disconnect', () => clearInterval(timer));
