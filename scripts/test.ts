@@ -44,12 +44,20 @@ const pace = isFaults
   : // Node would leave one core idle, which on a machine of two is half of it; many tests wait for a clock or a disk.
     ['--test-timeout=600000', `--test-concurrency=${Math.max(2, availableParallelism())}`];
 
+/** Of a test file: more than one test may take, far less than what waits for the whole. */
+const CHRYSALIS_TEST_FILE_LIMIT_MS = isFaults ? '7200000' : '900000';
+const limit = ['--import', join(import.meta.dirname, 'test-file-limit.ts')];
+
 /** Each test file is a process, and would strip the types of all rooms anew. */
 const NODE_COMPILE_CACHE = join(root, 'node_modules/.cache/node-compile');
 
-const result = spawnSync(process.execPath, ['--test', ...pace, ...files], {
+const result = spawnSync(process.execPath, [...limit, '--test', ...pace, ...files], {
   cwd: root,
   stdio: 'inherit',
-  env: { NODE_COMPILE_CACHE, ...(isFaults && LONG_FORMS), ...process.env },
+  env: {
+    ...{ NODE_COMPILE_CACHE, CHRYSALIS_TEST_FILE_LIMIT_MS },
+    ...(isFaults && LONG_FORMS),
+    ...process.env,
+  },
 });
 process.exit(result.status ?? 1);

@@ -1,7 +1,6 @@
 /** The audit log of an RA that serves over HTTPS: what is written down, in which order, and what never is. */
 import assert from 'node:assert/strict';
-import { mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { writeTestScms } from '@chrysalis/authorities';
@@ -23,6 +22,7 @@ import {
   type TestDevice,
 } from './support/device.ts';
 import { startRaFixture } from './support/ra-fixture.ts';
+import { temporaryDirectory } from './support/temporary-directory.ts';
 
 const PROVISION = '/provision-pseudonym-certificate-batch';
 const WEEK_SEC = 604_800;
@@ -187,7 +187,7 @@ describe('the audit log of an RA', () => {
     await get('/download/batch', device, 'secret-place', headers);
     const blobs = await blobsOf(fixture.raOptions.database.query);
     assert.ok(blobs.length > 20, `${blobs.length} blobs`);
-    const keys = await keysOf(t, fixture.scms);
+    const keys = await keysOf(fixture.scms);
     assert.ok(keys.length > 15, `${keys.length} keys`);
     const lines = await events();
     assert.ok(lines.length > 8);
@@ -259,8 +259,7 @@ type Fixture = Awaited<ReturnType<typeof startRaFixture>>;
 type Changes = Parameters<Fixture['restart']>[0];
 
 async function start(t: TestContext, changes: Changes = {}, disk = { isFull: false }) {
-  const parent = await mkdtemp(join(tmpdir(), 'chrysalis-audit-'));
-  t.after(() => rm(parent, { recursive: true, force: true }));
+  const parent = temporaryDirectory();
   const directory = join(parent, 'audit');
   const fixture = await startRaFixture({ policy: { weeksAhead: 1, certificatesPerPeriod: 3 } });
   const { scms, clock } = fixture;
@@ -370,9 +369,8 @@ async function blobsOf(query: Fixture['raOptions']['database']['query']): Promis
 }
 
 /** The private keys of the whole test SCMS, as they lie on disk. */
-async function keysOf(t: TestContext, scms: Fixture['scms']): Promise<Uint8Array[]> {
-  const directory = await mkdtemp(join(tmpdir(), 'chrysalis-keys-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+async function keysOf(scms: Fixture['scms']): Promise<Uint8Array[]> {
+  const directory = temporaryDirectory();
   await writeTestScms(directory, scms);
   const names = await readdir(directory, { recursive: true });
   const files = names.filter((name) => name.endsWith('.key'));

@@ -1,8 +1,7 @@
 /** The blacklist across processes: an operator's command, an RA that serves meanwhile, and one that was killed and started again. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { systemRandom } from '@chrysalis/crypto';
@@ -10,14 +9,14 @@ import { systemClock, timeOf } from '@chrysalis/scms';
 import { createDevice, downloadReq, pseudonymRequest, securedBy } from './support/device.ts';
 import { getOf, LineFactory, postOf } from './support/device-line.ts';
 import { startLiveRa } from './support/live-ra.ts';
+import { temporaryDirectory } from './support/temporary-directory.ts';
 
 const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
 const random = systemRandom;
 
 describe('the blacklist', () => {
   it('counts for an RA that serves from the moment the command ends, and outlives both', async (t) => {
-    const folder = await mkdtemp(join(tmpdir(), 'chrysalis-blacklist-'));
-    t.after(() => rm(folder, { recursive: true }));
+    const folder = temporaryDirectory();
     const options = { directory: join(folder, 'state'), weeksAhead: 1, perWeek: 1, shedMs: 0 };
     let ra = await startLiveRa(options);
     t.after(() => ra.kill());

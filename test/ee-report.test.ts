@@ -1,7 +1,6 @@
 /** Misbehavior reports from the End Entity SDK over TLS, through a real RA, to a real MA that opens them. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { decode } from '@chrysalis/coer';
@@ -10,6 +9,7 @@ import { time32FromUnix } from '@chrysalis/ieee1609dot2';
 import { MisbehaviorReportContents } from '@chrysalis/scms';
 import { enrolledEndEntity } from './support/enrolled-ee.ts';
 import { type FixtureOptions, type RaFixture, startRaFixture } from './support/ra-fixture.ts';
+import { temporaryDirectory } from './support/temporary-directory.ts';
 
 const NOW = time32FromUnix(Date.UTC(2026, 10, 21, 12));
 const GHOST = { misbehavingDeviceInfo: new TextEncoder().encode('a ghost vehicle') };
@@ -21,15 +21,14 @@ async function start(t: TestContext, options: FixtureOptions = {}): Promise<RaFi
   return fixture;
 }
 
-async function profileOf(t: TestContext): Promise<DirectoryStorage> {
-  const path = await mkdtemp(join(tmpdir(), 'chrysalis-report-'));
-  t.after(() => rm(path, { recursive: true, force: true }));
+async function profileOf(): Promise<DirectoryStorage> {
+  const path = temporaryDirectory();
   return DirectoryStorage.open(path);
 }
 
 /** A device that has its certificates of now. */
 async function provisioned(t: TestContext, fixture: RaFixture) {
-  const storage = await profileOf(t);
+  const storage = await profileOf();
   const made = await enrolledEndEntity(fixture, storage);
   t.after(() => made.ee.close());
   const { certDLTime } = await made.ee.request('pseudonym');
@@ -110,7 +109,7 @@ describe('a misbehavior report of the EE', () => {
 describe('the certificate of the RA', () => {
   it('comes for the asking from a real RA, and is the one of the bundle', async (t) => {
     const fixture = await start(t);
-    const { ee } = await enrolledEndEntity(fixture, await profileOf(t));
+    const { ee } = await enrolledEndEntity(fixture, await profileOf());
     t.after(() => ee.close());
     assert.equal(await ee.fetchRaCertificate(), false);
     assert.deepEqual(ee.enrollment.ra.hash, fixture.scms.ra.certificate.hash);

@@ -3,11 +3,9 @@
  * test:fleet` uses for ten thousand: every certificate of the first weeks, and of those after.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { mostSameDeviceNext, runFleet } from '../scripts/fleet.ts';
+import { temporaryDirectory } from './support/temporary-directory.ts';
 
 const DEVICES = 100;
 const WEEKS = 2;
@@ -19,8 +17,7 @@ const CERTIFICATES = DEVICES * WEEKS * PER_WEEK;
 
 describe(`a fleet of ${DEVICES} devices`, () => {
   it('gets every certificate of two supplies, each once, each its own', async (t) => {
-    const directory = await mkdtemp(join(tmpdir(), 'chrysalis-fleet-'));
-    t.after(() => rm(directory, { recursive: true }));
+    const directory = temporaryDirectory();
     const run = {
       directory,
       devices: DEVICES,

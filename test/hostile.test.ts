@@ -3,9 +3,6 @@
  * devices in another are supplied and come back; and that what would be a finding is one.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { outcomeOf, statusesOf } from '../hostile/answers.ts';
 import type { HonestReport } from '../hostile/honest-report.ts';
@@ -14,6 +11,7 @@ import type { Kind } from '../hostile/kind.ts';
 import { KINDS } from '../hostile/kinds.ts';
 import { type HostileReport, runHostile } from '../hostile/run.ts';
 import { complaintsOf } from '../hostile/verdict.ts';
+import { temporaryDirectory } from './support/temporary-directory.ts';
 
 /** Each kind so often. */
 const TIMES = 2;
@@ -21,8 +19,7 @@ const DEVICES = 10;
 
 describe('an RA under attack', () => {
   it(`by ${KINDS.length} kinds serves every honest device, and tells the others nothing`, async (t) => {
-    const directory = await mkdtemp(join(tmpdir(), 'chrysalis-hostile-'));
-    t.after(() => rm(directory, { recursive: true }));
+    const directory = temporaryDirectory();
     const report = await runHostile({
       directory,
       requests: KINDS.length * TIMES,

@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { httpsTransport } from '@chrysalis/ee';
 import { openTestResponder } from '../packages/cli/src/ocsp-source.ts';
 import { run } from '../packages/cli/test/run-main.ts';
+import { temporaryDirectory } from './support/temporary-directory.ts';
 
 const HOUR_MS = 3_600_000;
 const skip = spawnSync('openssl', ['version']).status !== 0 && 'no openssl';
@@ -147,8 +147,7 @@ interface Root {
 
 /** A state directory of `init`, and an RA on it whose clock can be set ahead. */
 async function state(t: TestContext) {
-  const parent = await mkdtemp(join(tmpdir(), 'chrysalis-ocsp-'));
-  t.after(() => rm(parent, { recursive: true, force: true }));
+  const parent = temporaryDirectory();
   const directory = join(parent, 'state');
   const clock = { now: () => Date.now() };
   const cli = async (...args: string[]) => {

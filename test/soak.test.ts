@@ -1,19 +1,17 @@
 /** The short form of `npm run test:soak`: an RA in a process of its own under twice what it can do; and what a soak would find. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { SoakReport } from '../soak/report.ts';
 import { runSoak } from '../soak/soak.ts';
 import { complaintsOf } from '../soak/verdict.ts';
+import { temporaryDirectory } from './support/temporary-directory.ts';
 
 const SECONDS = 12;
 
 describe('an RA under twice what it can do', () => {
   it('answers for its health, serves what it can, and is itself again afterwards', async (t) => {
-    const directory = await mkdtemp(join(tmpdir(), 'chrysalis-soak-'));
-    t.after(() => rm(directory, { recursive: true }));
+    const directory = temporaryDirectory();
     const report = await runSoak({
       directory: join(directory, 'state'),
       seconds: SECONDS,

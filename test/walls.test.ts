@@ -1,10 +1,10 @@
 /** The walls between the rooms: who may import whom, and that the compiler refuses everything else. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, it } from 'node:test';
+import { temporaryDirectory } from './support/temporary-directory.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
@@ -38,9 +38,8 @@ describe('a room', () => {
     });
   }
 
-  it('that imports one that it does not refer to fails to compile', async (t) => {
-    const directory = await mkdtemp(join(tmpdir(), 'chrysalis-walls-'));
-    t.after(() => rm(directory, { recursive: true }));
+  it('that imports one that it does not refer to fails to compile', async () => {
+    const directory = temporaryDirectory();
     const compile = async (references: readonly { path: string }[]) => {
       const tsconfig = {
         extends: join(ROOT, 'tsconfig.base.json'),

@@ -5,9 +5,9 @@ import { describe, it, type TestContext } from 'node:test';
 import { linkageSeedAt } from '@chrysalis/crypto';
 import { hashedId10 } from '@chrysalis/ieee1609dot2';
 import { openCompositeCrl } from '@chrysalis/scms';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { createCrlGenerator, openCrlLog, type Revocation, revocationOf } from '../src/index.ts';
 import { CURRENT_I, scms, TestClock, trustOf } from './ra-side.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 const DAY_SEC = 86_400;
 const SEED = { la1: new Uint8Array(16).fill(1), la2: new Uint8Array(16).fill(2) };
@@ -102,7 +102,7 @@ describe('the log of the CRLG', () => {
 
 async function start(t: TestContext) {
   const clock = new TestClock();
-  const databaseUrl = `sqlite:${join(await temporaryDirectory(t), 'crlg.db')}`;
+  const databaseUrl = `sqlite:${join(temporaryDirectory(), 'crlg.db')}`;
   const generator = createCrlGenerator({ crlg: scms.crlg, root: scms.root, clock });
   const closing: (() => Promise<void>)[] = [];
   t.after(async () => {

@@ -12,9 +12,9 @@ import {
   type ScmsDataError,
   secureMisbehaviorReport,
 } from '@chrysalis/scms';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { openMisbehaviorAuthority, type StoredMisbehaviorReport } from '../src/index.ts';
 import { CURRENT_I, type Form, NOW, scms, TestClock, trustOf } from './ra-side.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 /** A pseudonym certificate of now. Explicit, so that its key need not be reconstructed. */
 function makeReporter(psids = [0x20, 0x26]) {
@@ -108,7 +108,7 @@ export function misbehaviorAuthorityConformance(form: Form): void {
       });
 
       test('keeps them in the order of arrival, and through a restart', async (t) => {
-        const url = `sqlite:${join(await temporaryDirectory(t), 'ma.db')}`;
+        const url = `sqlite:${join(temporaryDirectory(), 'ma.db')}`;
         const texts = ['first', 'second', 'third'];
         const before = await openMa(t, url);
         for (const text of texts) await before.ma.submitReport(report(text));
@@ -118,7 +118,7 @@ export function misbehaviorAuthorityConformance(form: Form): void {
       });
 
       test('keeps them also from whoever opens the file: nothing is changed or removed', async (t) => {
-        const path = join(await temporaryDirectory(t), 'ma.db');
+        const path = join(temporaryDirectory(), 'ma.db');
         const { ma, all } = await openMa(t, `sqlite:${path}`);
         await ma.submitReport(report('evidence'));
         const database = new DatabaseSync(path);

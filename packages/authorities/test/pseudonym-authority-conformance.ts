@@ -35,6 +35,7 @@ import {
   ToBeEncryptedIndividualPlv,
   ToBeSignedEncryptedCertificateResponse,
 } from '@chrysalis/scms';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { countryRegion, createTestScms, type PcaRefusal } from '../src/index.ts';
 import { symmetricKeyId } from '../src/shared-key.ts';
 import {
@@ -52,7 +53,6 @@ import {
   TestClock,
   trustOf,
 } from './ra-side.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 const MEMORY = 'sqlite::memory:';
 
@@ -172,7 +172,7 @@ export function pseudonymAuthorityConformance(form: Form): void {
 
     describe('the PCA as a CertificateAuthority', () => {
       it('answers the same octets with the same octets, also after it was closed and opened', async (t) => {
-        const url = `sqlite:${await temporaryDirectory(t)}/pca.db`;
+        const url = `sqlite:${temporaryDirectory()}/pca.db`;
         const request = certificateRequest(await pseudonymInfo());
         const first = await openPca(url);
         const answer = await first.requestCertificate(request);
@@ -185,7 +185,7 @@ export function pseudonymAuthorityConformance(form: Form): void {
       });
 
       it('gives one certificate to the same request asked many times at once', async (t) => {
-        const pca = await openPca(`sqlite:${await temporaryDirectory(t)}/pca.db`);
+        const pca = await openPca(`sqlite:${temporaryDirectory()}/pca.db`);
         t.after(() => pca.close());
         const request = certificateRequest(await pseudonymInfo());
         const answers = await Promise.all(
@@ -283,8 +283,8 @@ export function pseudonymAuthorityConformance(form: Form): void {
         assert.deepEqual(hashes, hashes.toSorted());
       });
 
-      it('is unavailable, and says so, when it cannot store, or is closed', async (t) => {
-        const path = `${await temporaryDirectory(t)}/pca.db`;
+      it('is unavailable, and says so, when it cannot store, or is closed', async () => {
+        const path = `${temporaryDirectory()}/pca.db`;
         const pca = await openPca(`sqlite:${path}`);
         const request = certificateRequest(await pseudonymInfo());
         const saboteur = new DatabaseSync(path);

@@ -3,6 +3,7 @@ import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { systemRandom } from '@chrysalis/crypto';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import {
   authorityDirectory,
   createTestScms,
@@ -16,7 +17,6 @@ import {
   writeTestScms,
 } from '../src/index.ts';
 import { NOW, scms } from './ra-side.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 const NAMES = ['root', 'ica', 'eca', 'pca', 'la1', 'la2', 'pg', 'ma', 'crlg', 'ra'] as const;
 
@@ -40,14 +40,14 @@ function plain(given: TestScms) {
 }
 
 describe('the directory of a test SCMS', () => {
-  it('gives back what was written', async (t) => {
-    const directory = await temporaryDirectory(t);
+  it('gives back what was written', async () => {
+    const directory = temporaryDirectory();
     await writeTestScms(directory, scms);
     assert.deepEqual(plain(await readTestScms(directory)), plain(scms));
   });
 
-  it('holds the files that ARCHITECTURE names, keys as hex for nobody but the owner', async (t) => {
-    const directory = await temporaryDirectory(t);
+  it('holds the files that ARCHITECTURE names, keys as hex for nobody but the owner', async () => {
+    const directory = temporaryDirectory();
     await writeTestScms(directory, scms);
     const files = await readdir(directory, { recursive: true, withFileTypes: true });
     const keys = files.filter((file) => file.name.endsWith('.key'));
@@ -63,15 +63,15 @@ describe('the directory of a test SCMS', () => {
     assert.match(shared, /^[0-9a-f]{32}\n$/);
   });
 
-  it('reads keys as raw octets too, which is how devices keep them', async (t) => {
-    const path = join(await temporaryDirectory(t), 'raw.key');
+  it('reads keys as raw octets too, which is how devices keep them', async () => {
+    const path = join(temporaryDirectory(), 'raw.key');
     const raw = scms.ra.signingKey.scalar().reveal();
     await writeFile(path, raw, { mode: 0o600 });
     assert.deepEqual((await readPrivateKeyFile(path)).scalar().reveal(), raw);
   });
 
-  it('refuses a key that others can read, and says how to mend it', async (t) => {
-    const directory = await temporaryDirectory(t);
+  it('refuses a key that others can read, and says how to mend it', async () => {
+    const directory = temporaryDirectory();
     await writeTestScms(directory, scms);
     const path = join(authorityDirectory(directory, 'ra'), 'signing.key');
     for (const mode of [0o640, 0o604, 0o620]) {
@@ -83,8 +83,8 @@ describe('the directory of a test SCMS', () => {
     }
   });
 
-  it('refuses a key of another certificate', async (t) => {
-    const directory = await temporaryDirectory(t);
+  it('refuses a key of another certificate', async () => {
+    const directory = temporaryDirectory();
     await writeTestScms(directory, scms);
     const ra = authorityDirectory(directory, 'ra');
     const other = createTestScms({ now: NOW, random: systemRandom, raHostname: 'ra' });
@@ -100,8 +100,8 @@ describe('the directory of a test SCMS', () => {
     await readAuthority(ra, 'with encryption');
   });
 
-  it('names the file that is missing, malformed or of the wrong kind', async (t) => {
-    const directory = await temporaryDirectory(t);
+  it('names the file that is missing, malformed or of the wrong kind', async () => {
+    const directory = temporaryDirectory();
     const path = join(directory, 'file');
     await assert.rejects(readCertificateFile(path), { code: 'missing-file', message: /file/ });
     await assert.rejects(readPrivateKeyFile(path), { code: 'missing-file' });
@@ -121,8 +121,8 @@ describe('the directory of a test SCMS', () => {
     });
   });
 
-  it('prints no secret', async (t) => {
-    const path = join(await temporaryDirectory(t), 'bad.key');
+  it('prints no secret', async () => {
+    const path = join(temporaryDirectory(), 'bad.key');
     await writeFile(path, 'f'.repeat(63), { mode: 0o600 });
     await assert.rejects(readPrivateKeyFile(path), (error: Error) => !error.message.includes('ff'));
   });

@@ -4,7 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { before, describe, it, type TestContext } from 'node:test';
+import { before, describe, it } from 'node:test';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import {
   createOcspResponder,
   createX509Root,
@@ -14,7 +15,6 @@ import {
   type X509Identity,
   type X509Revocation,
 } from '../src/index.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 const HOUR_MS = 3_600_000;
 // openssl knows no clock but the machine's.
@@ -31,8 +31,8 @@ before(async () => {
 
 describe('the OCSP responder of the X.509 root', { skip }, () => {
   for (const hash of ['sha1', 'sha256']) {
-    it(`says good to a CertID of ${hash}, until somebody revokes`, async (t) => {
-      const { ask, judge, revocations } = await scene(t);
+    it(`says good to a CertID of ${hash}, until somebody revokes`, async () => {
+      const { ask, judge, revocations } = await scene();
       const request = await ask(server, `-${hash}`);
       const good = await judge(await respond(request, revocations), server);
       assert.match(good, /Response verify OK/);
@@ -52,17 +52,17 @@ describe('the OCSP responder of the X.509 root', { skip }, () => {
     });
   }
 
-  it('gives no reason when none is specified', async (t) => {
-    const { ask, judge, revocations } = await scene(t);
+  it('gives no reason when none is specified', async () => {
+    const { ask, judge, revocations } = await scene();
     revocations.set(serialOf(server), { revokedAt: new Date(NOW), reason: 'unspecified' });
     const verdict = await judge(await respond(await ask(server), revocations), server);
     assert.match(verdict, /server\.pem: revoked/);
     assert.doesNotMatch(verdict, /Reason/);
   });
 
-  it('does not know the certificates of another root', async (t) => {
+  it('does not know the certificates of another root', async () => {
     const other = await newRoot();
-    const { ask, judge, revocations } = await scene(t, other);
+    const { ask, judge, revocations } = await scene(other);
     const request = await ask(await issue(other));
     const response = await respond(request, revocations);
     assert.match(await judge(response, server, root), /server\.pem: ERROR: No Status found/);
@@ -74,8 +74,8 @@ describe('the OCSP responder of the X.509 root', { skip }, () => {
     assert.match(text.stdout, /Responder Id: [0-9A-F]{40}\n/);
   });
 
-  it('answers for every certificate of a request, and repeats its nonce', async (t) => {
-    const { directory, ask, revocations } = await scene(t);
+  it('answers for every certificate of a request, and repeats its nonce', async () => {
+    const { directory, ask, revocations } = await scene();
     const second = await issue(root);
     await writeFile(join(directory, 'second.pem'), second.certificatePem);
     revocations.set(serialOf(second), { revokedAt: new Date(NOW), reason: 'superseded' });
@@ -97,8 +97,8 @@ describe('the OCSP responder of the X.509 root', { skip }, () => {
     assert.match(stdout, /Cert Status: good.*Cert Status: revoked/s);
   });
 
-  it('says malformedRequest to a request that is cut or followed by something, and never throws', async (t) => {
-    const { ask, revocations } = await scene(t);
+  it('says malformedRequest to a request that is cut or followed by something, and never throws', async () => {
+    const { ask, revocations } = await scene();
     const request = await ask(server, '-no_nonce');
     for (let n = 0; n < request.length; n += 1) {
       assert.deepEqual(await respond(request.subarray(0, n), revocations), MALFORMED_REQUEST);
@@ -116,8 +116,8 @@ describe('the OCSP responder of the X.509 root', { skip }, () => {
     }
   });
 
-  it('rejects when it cannot tell what is revoked', async (t) => {
-    const { ask } = await scene(t);
+  it('rejects when it cannot tell what is revoked', async () => {
+    const { ask } = await scene();
     const responder = await createOcspResponder({
       root,
       clock: { now: () => NOW },
@@ -147,8 +147,8 @@ async function respond(
   return responder.respond(request);
 }
 
-async function scene(t: TestContext, issuer = root) {
-  const directory = await temporaryDirectory(t);
+async function scene(issuer = root) {
+  const directory = temporaryDirectory();
   const at = (name: string) => join(directory, name);
   const openssl = (...args: string[]) => {
     const { stdout, stderr } = spawnSync('openssl', ['ocsp', ...args], { encoding: 'utf8' });

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, describe, it, type TestContext } from 'node:test';
 import tls from 'node:tls';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import {
   createX509Root,
   issueX509ClientCertificate,
@@ -142,10 +142,9 @@ describe('X.509 certificates', () => {
   const openssl = spawnSync('openssl', ['version']);
   const withOpenssl = { skip: openssl.status !== 0 && 'openssl is not installed' };
 
-  it('pass openssl verify, strictly, each for its own purpose only', withOpenssl, async (t) => {
+  it('pass openssl verify, strictly, each for its own purpose only', withOpenssl, async () => {
     const client = await issueX509ClientCertificate(root, { ...SERVER, dnsNames: [] });
-    const directory = await mkdtemp(join(tmpdir(), 'chrysalis-x509-'));
-    t.after(() => rm(directory, { recursive: true }));
+    const directory = temporaryDirectory();
     await writeFile(join(directory, 'root.pem'), root.certificatePem);
     await writeFile(join(directory, 'server.pem'), server.certificatePem);
     await writeFile(join(directory, 'client.pem'), client.certificatePem);

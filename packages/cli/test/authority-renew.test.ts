@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { cp, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import {
   authorityDirectory,
   hostnameOf,
@@ -14,16 +14,17 @@ import {
 } from '@chrysalis/authorities';
 import { unixFromTime32 } from '@chrysalis/ieee1609dot2';
 import { type Clock, formatHex, systemClock, timeOf } from '@chrysalis/scms';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { loadConfig } from '../src/config.ts';
 import { withCertificate } from '../src/config-edit.ts';
 import { CliError } from '../src/context.ts';
-import { run, temporaryDirectory } from './run-main.ts';
+import { run } from './run-main.ts';
 
 const NAMES = ['pca', 'la1', 'la2', 'ra', 'pg', 'ma', 'crlg', 'eca'] as const;
 const HOUR = 3600;
 
-async function init(t: TestContext): Promise<string> {
-  const state = join(await temporaryDirectory(t), 'state');
+async function init(): Promise<string> {
+  const state = join(temporaryDirectory(), 'state');
   await succeed(['--dir', state, 'init', '--port', '0', '--weeks-ahead', '1']);
   return state;
 }
@@ -36,8 +37,8 @@ async function succeed(argv: readonly string[], clock: Clock = systemClock): Pro
 
 describe('chrysalis authority renew', () => {
   for (const name of NAMES) {
-    it(`${name}: another certificate and key, and nothing else`, async (t) => {
-      const state = await init(t);
+    it(`${name}: another certificate and key, and nothing else`, async () => {
+      const state = await init();
       const before = await readTestScms(state);
       const path = authorityDirectory(state, name);
       const out = await succeed(['--dir', state, '--json', 'authority', 'renew', name]);
@@ -72,8 +73,8 @@ describe('chrysalis authority renew', () => {
     });
   }
 
-  it('names what devices depend on in chrysalis.toml, and leaves every comment there', async (t) => {
-    const state = await init(t);
+  it('names what devices depend on in chrysalis.toml, and leaves every comment there', async () => {
+    const state = await init();
     const scms = await readTestScms(state);
     const file = join(state, 'chrysalis.toml');
     const lines = (await readFile(file, 'utf8')).split('\n');
@@ -88,16 +89,16 @@ describe('chrysalis authority renew', () => {
     assert.deepEqual(changed, ['ecas = ["authorities/eca/certificate.oer"]', 'former = []']);
   });
 
-  it('can be done again and again', async (t) => {
-    const state = await init(t);
+  it('can be done again and again', async () => {
+    const state = await init();
     for (let n = 0; n < 3; n++) await succeed(['--dir', state, 'authority', 'renew', 'pca']);
     assert.equal((await loadConfig(state)).pca.former.length, 3);
     const former = await readFormerCertificates(authorityDirectory(state, 'pca'));
     assert.equal(former.length, 3);
   });
 
-  it('refuses what would leave a gap, and does nothing then', async (t) => {
-    const state = await init(t);
+  it('refuses what would leave a gap, and does nothing then', async () => {
+    const state = await init();
     const before = await contentOf(state);
     const refused = async (argv: readonly string[], message: RegExp) => {
       const { status, stderr } = await run(['--dir', state, 'authority', 'renew', ...argv], {
@@ -122,8 +123,8 @@ describe('chrysalis authority renew', () => {
     await refused(['pca'], /expected its certificate and keys in .*authorities\/pca, saw .*pki/);
   });
 
-  it('finds a list that it cannot add to before anything is replaced', async (t) => {
-    const state = await init(t);
+  it('finds a list that it cannot add to before anything is replaced', async () => {
+    const state = await init();
     const file = join(state, 'chrysalis.toml');
     const text = await readFile(file, 'utf8');
     await writeFile(file, text.replace('former = []', 'former = [\n]'));
@@ -141,9 +142,9 @@ describe('chrysalis authority renew', () => {
 });
 
 describe('pca.former', () => {
-  it('that is of another authority, or verifies no more, keeps serve from starting', async (t) => {
-    const state = await init(t);
-    const elsewhere = await init(t);
+  it('that is of another authority, or verifies no more, keeps serve from starting', async () => {
+    const state = await init();
+    const elsewhere = await init();
     const file = join(state, 'chrysalis.toml');
     const text = await readFile(file, 'utf8');
     for (const [path, message] of [
@@ -165,8 +166,8 @@ describe('pca.former', () => {
 });
 
 describe('a path is added to a list of chrysalis.toml', () => {
-  it('that has some, has none, or is not there', async (t) => {
-    const state = await init(t);
+  it('that has some, has none, or is not there', async () => {
+    const state = await init();
     const text = await readFile(join(state, 'chrysalis.toml'), 'utf8');
     const add = (to: string) => withCertificate(to, ['pca', 'former'], 'a"b.oer');
     assert.match(add(text), /^former = \["a\\"b\.oer"\]$/m);
@@ -184,6 +185,7 @@ describe('a path is added to a list of chrysalis.toml', () => {
 const KILL_BEFORE_CALL = `
 import { promises } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 let calls = 0;
 const die = () => { if (++calls === Number(process.env.CHRYSALIS_KILL_AT)) process.kill(process.pid, 'SIGKILL'); };
 for (const name of ['mkdir', 'open', 'rename', 'rm']) {
@@ -198,8 +200,8 @@ syncBuiltinESMExports();
 
 describe('a renewal that is killed', () => {
   it('before any of its steps leaves the old set or the new one whole, and the next ends it', async (t) => {
-    const state = await init(t);
-    const preload = join(await temporaryDirectory(t), 'kill.mjs');
+    const state = await init();
+    const preload = join(temporaryDirectory(), 'kill.mjs');
     await writeFile(preload, KILL_BEFORE_CALL);
     const bin = join(import.meta.dirname, '../src/bin.ts');
     const { pca: old } = await readTestScms(state);
@@ -239,7 +241,7 @@ describe('a renewal that is killed', () => {
 
 describe('a device, when every authority was renewed at once', () => {
   it('goes on: sealed to the former RA, certified by all of the new ones, heard by the new MA', async (t) => {
-    const state = await init(t);
+    const state = await init();
     const profile = `${state}-obe`;
     const bundle = `${state}-bundle`;
     const start = timeOf(systemClock);

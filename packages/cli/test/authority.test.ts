@@ -1,24 +1,25 @@
 import assert from 'node:assert/strict';
 import { access, copyFile, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { openPseudonymLog } from '@chrysalis/authorities';
 import { sha256, systemRandom } from '@chrysalis/crypto';
 import { RemoteAuthority } from '@chrysalis/ra';
 import { IPeriodClock, systemClock } from '@chrysalis/scms';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { loadConfig, parseConfig } from '../src/config.ts';
 import { withRemoteAuthority } from '../src/config-edit.ts';
 import { configFileText } from '../src/config-file.ts';
 import { createLog } from '../src/log.ts';
 import { openPeers } from '../src/peers.ts';
 import { loadTrust } from '../src/trust.ts';
-import { type Outcome, run, temporaryDirectory } from './run-main.ts';
+import { type Outcome, run } from './run-main.ts';
 
 type Name = 'pca' | 'la1' | 'la2';
 
 /** A test SCMS, and where its authorities are to go. */
-async function scene(t: TestContext) {
-  const root = await temporaryDirectory(t);
+async function scene() {
+  const root = temporaryDirectory();
   const ra = join(root, 'ra');
   const made = await run(['--dir', ra, 'init', '--weeks-ahead', '2']);
   assert.equal(made.status, 0, made.stderr);
@@ -40,8 +41,8 @@ const isThere = (path: string) =>
   );
 
 describe('chrysalis authority export', () => {
-  it('moves the keys of a PCA, and leaves its certificate', async (t) => {
-    const { ra, at, exportOf, files } = await scene(t);
+  it('moves the keys of a PCA, and leaves its certificate', async () => {
+    const { ra, at, exportOf, files } = await scene();
     const signingKey = await readFile(join(ra, 'authorities/pca/signing.key'), 'utf8');
     const outcome = await exportOf('pca', '--port', '18901');
     assert.equal(outcome.status, 0, outcome.stderr);
@@ -82,8 +83,8 @@ describe('chrysalis authority export', () => {
     );
   });
 
-  it('gives an LA its own keys and nothing of the other, and leaves the PCA in process what it needs', async (t) => {
-    const { ra, at, exportOf, files } = await scene(t);
+  it('gives an LA its own keys and nothing of the other, and leaves the PCA in process what it needs', async () => {
+    const { ra, at, exportOf, files } = await scene();
     for (const name of ['la1', 'la2'] as const) {
       assert.equal((await exportOf(name)).status, 0);
       const own = (await files(at(name))).filter((file) => file.startsWith('authorities/'));
@@ -126,8 +127,8 @@ describe('chrysalis authority export', () => {
     }
   });
 
-  it('takes along what the PCA has issued, and waits for nobody who has it open', async (t) => {
-    const { ra, at, exportOf } = await scene(t);
+  it('takes along what the PCA has issued, and waits for nobody who has it open', async () => {
+    const { ra, at, exportOf } = await scene();
     const database = join('authorities/pca/pca.db');
     const log = await openPseudonymLog(`sqlite:${join(ra, database)}`);
     const requestHash = sha256(Uint8Array.of(1));
@@ -153,10 +154,10 @@ describe('chrysalis authority export', () => {
     await moved.close();
   });
 
-  it('that was cut off before the RA knew begins anew', async (t) => {
-    const { at, exportOf } = await scene(t);
+  it('that was cut off before the RA knew begins anew', async () => {
+    const { at, exportOf } = await scene();
     assert.equal((await exportOf('la1')).status, 0);
-    const { ra, files } = await scene(t);
+    const { ra, files } = await scene();
     // What an export leaves behind that was killed while it wrote: of another SCMS, so that it shows.
     const to = at('la1');
     await writeFile(join(to, '.chrysalis-export'), '');
@@ -165,8 +166,8 @@ describe('chrysalis authority export', () => {
     assert(!(await files(to)).some((file) => file.includes('la1') || file.startsWith('.')));
   });
 
-  it('that was cut off after the RA knew goes on, and is not served before', async (t) => {
-    const { ra, at, exportOf, files } = await scene(t);
+  it('that was cut off after the RA knew goes on, and is not served before', async () => {
+    const { ra, at, exportOf, files } = await scene();
     assert.equal((await exportOf('pca')).status, 0);
     for (const key of ['signing.key', 'encryption.key']) {
       const path = join('authorities/pca', key);
@@ -182,8 +183,8 @@ describe('chrysalis authority export', () => {
     assert.equal(await isThere(join(at('pca'), '.chrysalis-export')), false);
   });
 
-  it('refuses what is done already, a directory in use, and other authorities', async (t) => {
-    const { ra, at, exportOf } = await scene(t);
+  it('refuses what is done already, a directory in use, and other authorities', async () => {
+    const { ra, at, exportOf } = await scene();
     assert.match(
       (await run(['--dir', ra, 'authority', 'export', 'la1', '--to', ra])).stderr,
       /empty/,

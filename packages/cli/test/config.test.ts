@@ -3,10 +3,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { stringify } from 'smol-toml';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { type ConfigFile, loadConfig, parseConfig, publicUrlOf } from '../src/config.ts';
 import { configFileText } from '../src/config-file.ts';
 import { CliError } from '../src/context.ts';
-import { temporaryDirectory } from './run-main.ts';
 
 const TEXT = configFileText({
   host: 'ra.example.com',
@@ -266,8 +266,8 @@ describe('chrysalis.toml', () => {
     ]);
   });
 
-  it('refuses what is no TOML, and says where', async (t) => {
-    const directory = await temporaryDirectory(t);
+  it('refuses what is no TOML, and says where', async () => {
+    const directory = temporaryDirectory();
     await writeFile(join(directory, 'chrysalis.toml'), 'ra = {\nhost');
     await assert.rejects(loadConfig(directory), {
       name: 'CliError',
@@ -275,8 +275,8 @@ describe('chrysalis.toml', () => {
     });
   });
 
-  it('tells a directory without one what to do', async (t) => {
-    await assert.rejects(loadConfig(await temporaryDirectory(t)), {
+  it('tells a directory without one what to do', async () => {
+    await assert.rejects(loadConfig(temporaryDirectory()), {
       name: 'CliError',
       message: /expected a state directory, saw no chrysalis\.toml/,
       hint: /chrysalis init/,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { readTestScms, type TestScms } from '@chrysalis/authorities';
 import { PrivateKey, systemRandom } from '@chrysalis/crypto';
 import {
@@ -12,12 +12,13 @@ import {
   time32FromUnix,
 } from '@chrysalis/ieee1609dot2';
 import { CRL_SERIES, IPeriodClock } from '@chrysalis/scms';
-import { NOW_MS, run, temporaryDirectory } from './run-main.ts';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
+import { NOW_MS, run } from './run-main.ts';
 
 const CURRENT_I = new IPeriodClock().at(time32FromUnix(NOW_MS));
 
-async function stateDirectory(t: TestContext) {
-  const folder = await temporaryDirectory(t);
+async function stateDirectory() {
+  const folder = temporaryDirectory();
   const directory = join(folder, 'state');
   const cli = async (...args: string[]) => {
     const outcome = await run(['--dir', directory, ...args]);
@@ -79,8 +80,8 @@ function certificatesOf(scms: TestScms) {
 }
 
 describe('chrysalis crl revoke', () => {
-  it('makes no log for a PCA that has issued nothing', async (t) => {
-    const { scms, cli, revoke, hasLog } = await stateDirectory(t);
+  it('makes no log for a PCA that has issued nothing', async () => {
+    const { scms, cli, revoke, hasLog } = await stateDirectory();
     const { pseudonym, application, component } = certificatesOf(scms);
     const refused = await revoke(pseudonym);
     assert.equal(refused.status, 1);
@@ -93,8 +94,8 @@ describe('chrysalis crl revoke', () => {
   });
 
   for (const name of ['la1', 'la2'] as const) {
-    it(`refuses a pseudonym certificate, and no other, when ${name} is remote`, async (t) => {
-      const { scms, exportOf, cli, revoke, hasLog } = await stateDirectory(t);
+    it(`refuses a pseudonym certificate, and no other, when ${name} is remote`, async () => {
+      const { scms, exportOf, cli, revoke, hasLog } = await stateDirectory();
       const { pseudonym, application } = certificatesOf(scms);
       await exportOf(name);
       const { status, stderr } = await revoke(pseudonym);
@@ -107,8 +108,8 @@ describe('chrysalis crl revoke', () => {
     });
   }
 
-  it('refuses what the PCA issued when that is remote, and makes no log in its place', async (t) => {
-    const { scms, exportOf, cli, revoke, hasLog } = await stateDirectory(t);
+  it('refuses what the PCA issued when that is remote, and makes no log in its place', async () => {
+    const { scms, exportOf, cli, revoke, hasLog } = await stateDirectory();
     const { pseudonym, application, component } = certificatesOf(scms);
     await exportOf('pca');
     for (const octets of [pseudonym, application]) {

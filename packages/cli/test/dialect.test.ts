@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { run, temporaryDirectory } from './run-main.ts';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
+import { run } from './run-main.ts';
 
 describe('an RA that is configured for', () => {
   for (const [accepted, sent, isTaken] of [
@@ -26,7 +27,7 @@ describe('an RA that is configured for', () => {
 
 /** A state directory, an RA that runs on it until the test ends, and a device that is enrolled. */
 async function scene(t: TestContext, dialect: string) {
-  const directory = await temporaryDirectory(t);
+  const directory = temporaryDirectory();
   const clock = { now: () => Date.now() };
   const state = join(directory, 'state');
   const cli = async (...argv: string[]) => {

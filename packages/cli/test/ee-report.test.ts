@@ -5,8 +5,9 @@ import { dirname, join } from 'node:path';
 import { before, describe, it, type TestContext } from 'node:test';
 import { lockProfile } from '@chrysalis/ee';
 import { RA_EE_ERROR_EXPLANATIONS } from '@chrysalis/scms';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import type { X509Identity } from '../../authorities/src/x509.ts';
-import { clockAtNow, SCMS, temporaryDirectory } from '../../ee/test/device.ts';
+import { clockAtNow, SCMS } from '../../ee/test/device.ts';
 import { listenerOf, serveHttps, tlsIdentity } from '../../ee/test/https-server.ts';
 import { MockRa } from '../../ee/test/mock-ra.ts';
 import { enroll, NOW, withRa } from '../../ee/test/mock-scms.ts';
@@ -20,7 +21,7 @@ before(async () => {
 
 async function commandLine(t: TestContext, ...settings: string[]) {
   const clock = clockAtNow();
-  const folder = await temporaryDirectory(t);
+  const folder = temporaryDirectory();
   const profile = join(folder, 'obu');
   const ra = new MockRa(SCMS, clock, { periods: 1 });
   const { url, requests } = await serveHttps(t, server, listenerOf(ra));

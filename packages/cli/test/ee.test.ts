@@ -6,8 +6,9 @@ import { systemRandom } from '@chrysalis/crypto';
 import { DirectoryStorage, lockProfile, Profile } from '@chrysalis/ee';
 import { formatTime32 } from '@chrysalis/ieee1609dot2';
 import { Command } from 'commander';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import type { X509Identity } from '../../authorities/src/x509.ts';
-import { clockAtNow, SCMS, temporaryDirectory } from '../../ee/test/device.ts';
+import { clockAtNow, SCMS } from '../../ee/test/device.ts';
 import { listenerOf, serveHttps, tlsIdentity } from '../../ee/test/https-server.ts';
 import { chainFile } from '../../ee/test/mock-files.ts';
 import { MockRa, type MockRaOptions, type TestClock } from '../../ee/test/mock-ra.ts';
@@ -63,7 +64,7 @@ async function enrolledCommandLine(t: TestContext, ...settings: string[]) {
 async function commandLineAt(t: TestContext, options: MockRaOptions, ...settings: string[]) {
   const clock = clockAtNow();
   const ee = commandLine(clock);
-  const folder = await temporaryDirectory(t);
+  const folder = temporaryDirectory();
   const profile = join(folder, 'obu');
   const ra = new MockRa(SCMS, clock, { periods: 2, ...options });
   const { url } = await serveHttps(t, server, listenerOf(ra));
@@ -153,8 +154,8 @@ describe('chrysalis ee', () => {
     assert.equal(wrong.stdout, '');
   });
 
-  it('refuses with a hint', async (t) => {
-    const folder = await temporaryDirectory(t);
+  it('refuses with a hint', async () => {
+    const folder = temporaryDirectory();
     const ee = commandLine(clockAtNow());
     const expectHint = async (hint: RegExp, ...argv: string[]) => {
       const { error, stdout } = await ee(...argv);

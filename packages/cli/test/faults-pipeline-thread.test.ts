@@ -18,7 +18,8 @@ import {
   type TestDevice,
 } from '../../../test/support/device.ts';
 import { send } from '../../../test/support/https-client.ts';
-import { run, temporaryDirectory } from './run-main.ts';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
+import { run } from './run-main.ts';
 
 const random = systemRandom;
 
@@ -30,7 +31,7 @@ describe('the pipeline of chrysalis serve', { timeout: 120_000 }, () => {
     };
     subscribe('worker_threads', onWorker);
     t.after(() => unsubscribe('worker_threads', onWorker));
-    const directory = join(await temporaryDirectory(t), 'state');
+    const directory = join(temporaryDirectory(), 'state');
     const clock = systemClock;
     await run(
       ['--dir', directory, 'init', '--port', '0', '--weeks-ahead', '1', '--processes', '1'],

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { chainPartsOf, createPolicyGenerator, createTestScms } from '@chrysalis/authorities';
 import { PrivateKey, systemRandom } from '@chrysalis/crypto';
 import { makeEnrollmentRequest } from '@chrysalis/ee';
@@ -11,17 +11,18 @@ import { fixIPeriod, RA_MIGRATIONS, type RaSchema, recordedIPeriod } from '@chry
 import { DEFAULT_GLOBAL_POLICY, timeOf } from '@chrysalis/scms';
 import { type Migration, openDatabase } from '@chrysalis/store';
 import { trustOf } from '../../../test/support/device.ts';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { TestClock } from '../../../test/support/test-clock.ts';
 import { loadConfig } from '../src/config.ts';
 import { iPeriodOfPolicy } from '../src/i-period.ts';
-import { NOW_MS, run, temporaryDirectory } from './run-main.ts';
+import { NOW_MS, run } from './run-main.ts';
 
 const EPOCH = 347_619_603;
 const DAY_SEC = 86_400;
 const LATER: Migration = { name: '9999-of-a-later-release', statements: [] };
 
-async function scene(t: TestContext) {
-  const place = await temporaryDirectory(t);
+async function scene() {
+  const place = temporaryDirectory();
   const state = join(place, 'state');
   await run(['--dir', state, 'init']);
   const { url } = (await loadConfig(state)).store;
@@ -50,7 +51,7 @@ async function scene(t: TestContext) {
 
 describe('the i-period of a device that is enrolled', () => {
   it('is that of an RA that serves, which is not made to wait', async (t) => {
-    const { started, enroll, out } = await scene(t);
+    const { started, enroll, out } = await scene();
     const ra = await started(RA_MIGRATIONS);
     t.after(() => ra.close());
     await ra.transaction(async () => {
@@ -62,7 +63,7 @@ describe('the i-period of a device that is enrolled', () => {
   });
 
   it('is recorded for an RA that was never started', async (t) => {
-    const { url, enroll, out } = await scene(t);
+    const { url, enroll, out } = await scene();
     assert.equal((await enroll()).status, 0);
     const { iPeriod } = JSON.parse(await readFile(join(out, 'bootstrap.json'), 'utf8'));
     const database = await openDatabase<RaSchema>(url, RA_MIGRATIONS, { readsOnly: true });
@@ -75,8 +76,8 @@ describe('the i-period of a device that is enrolled', () => {
     ['an older', RA_MIGRATIONS.slice(0, -1), /an older program .*\n.*hint: start chrysalis serve/],
     ['a newer', [...RA_MIGRATIONS, LATER], /9999-of-a-later-release.*\n.*hint: use the chrysalis/],
   ] as const) {
-    it(`is not to be had from ${version} RA, whose database stays as it is`, async (t) => {
-      const { started, enroll, simulate, path, out } = await scene(t);
+    it(`is not to be had from ${version} RA, whose database stays as it is`, async () => {
+      const { started, enroll, simulate, path, out } = await scene();
       await (await started(migrations)).close();
       const before = await readFile(path);
       for (const command of [enroll, simulate]) {

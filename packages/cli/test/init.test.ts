@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { hostnameOf, readTestScms } from '@chrysalis/authorities';
 import { systemRandom } from '@chrysalis/crypto';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { loadConfig } from '../src/config.ts';
-import { NOW_MS, run, temporaryDirectory } from './run-main.ts';
+import { NOW_MS, run } from './run-main.ts';
 
 describe('chrysalis init', () => {
-  it('makes a state directory that the other commands can use', async (t) => {
-    const directory = join(await temporaryDirectory(t), 'state');
+  it('makes a state directory that the other commands can use', async () => {
+    const directory = join(temporaryDirectory(), 'state');
     const { status, stdout, stderr } = await run([
       '--dir',
       directory,
@@ -37,8 +38,8 @@ describe('chrysalis init', () => {
     }
   });
 
-  it('gives TLS a certificate for the host and for this machine', async (t) => {
-    const directory = await temporaryDirectory(t);
+  it('gives TLS a certificate for the host and for this machine', async () => {
+    const directory = temporaryDirectory();
     for (const [host, names] of [
       ['ra.example.com', 'DNS:ra.example.com, DNS:localhost, IP Address:127.0.0.1'],
       ['192.0.2.7', 'DNS:localhost, IP Address:192.0.2.7, IP Address:127.0.0.1'],
@@ -56,8 +57,8 @@ describe('chrysalis init', () => {
     }
   });
 
-  it('says in JSON what it made', async (t) => {
-    const directory = join(await temporaryDirectory(t), 'state');
+  it('says in JSON what it made', async () => {
+    const directory = join(temporaryDirectory(), 'state');
     const { stdout } = await run(['--dir', directory, 'init', '--json', '--port', '0']);
     const made = JSON.parse(stdout);
     assert.equal(made.directory, directory);
@@ -71,15 +72,15 @@ describe('chrysalis init', () => {
     ]);
   });
 
-  it('keeps every secret to itself', async (t) => {
-    const directory = join(await temporaryDirectory(t), 'state');
+  it('keeps every secret to itself', async () => {
+    const directory = join(temporaryDirectory(), 'state');
     const { stdout, stderr } = await run(['--dir', directory, 'init', '--json']);
     const key = (await readFile(join(directory, 'ra/signing.key'), 'latin1')).trim();
     assert.ok(!`${stdout}${stderr}`.includes(key));
   });
 
-  it('refuses a directory that is one already, and leaves it alone', async (t) => {
-    const directory = await temporaryDirectory(t);
+  it('refuses a directory that is one already, and leaves it alone', async () => {
+    const directory = temporaryDirectory();
     await run(['--dir', directory, 'init']);
     const before = await readFile(join(directory, 'ra/signing.key'), 'latin1');
     const { status, stdout, stderr } = await run(['--dir', directory, 'init']);
@@ -90,8 +91,8 @@ describe('chrysalis init', () => {
     assert.equal(await readFile(join(directory, 'ra/signing.key'), 'latin1'), before);
   });
 
-  it('refuses a directory of something else, and leaves it alone', async (t) => {
-    const directory = await temporaryDirectory(t);
+  it('refuses a directory of something else, and leaves it alone', async () => {
+    const directory = temporaryDirectory();
     await mkdir(join(directory, 'ra'));
     await writeFile(join(directory, 'ra', 'thesis.tex'), 'x');
     const { status, stderr } = await run(['--dir', directory, 'init']);
@@ -100,8 +101,8 @@ describe('chrysalis init', () => {
     assert.deepEqual(await readdir(join(directory, 'ra')), ['thesis.tex']);
   });
 
-  it('redoes what was interrupted, wherever that was', async (t) => {
-    const directory = await temporaryDirectory(t);
+  it('redoes what was interrupted, wherever that was', async () => {
+    const directory = temporaryDirectory();
     const cuts = [
       'chrysalis.toml',
       'ra/tls-key.pem',
@@ -124,8 +125,8 @@ describe('chrysalis init', () => {
     }
   });
 
-  it('redoes what was interrupted before anything was there but a temporary file', async (t) => {
-    const directory = await temporaryDirectory(t);
+  it('redoes what was interrupted before anything was there but a temporary file', async () => {
+    const directory = temporaryDirectory();
     await writeFile(join(directory, '..chrysalis-init.8f9cc3e52d22b4d6.tmp'), '');
     await writeFile(join(directory, '.chrysalis.toml.8f9cc3e52d22b4d6.tmp'), 'half');
     const { status, stderr } = await run(['--dir', directory, 'init']);
@@ -133,16 +134,16 @@ describe('chrysalis init', () => {
     assert.deepEqual((await readdir(directory)).sort(), ['authorities', 'chrysalis.toml', 'ra']);
   });
 
-  it('makes nothing when it cannot make all: a host that is none', async (t) => {
-    const directory = join(await temporaryDirectory(t), 'state');
+  it('makes nothing when it cannot make all: a host that is none', async () => {
+    const directory = join(temporaryDirectory(), 'state');
     const { status, stderr } = await run(['--dir', directory, 'init', '--host', 'my host']);
     assert.equal(status, 1);
     assert.match(stderr, /ra\.host: expected a host name, saw "my host"/);
     await assert.rejects(stat(directory), { code: 'ENOENT' });
   });
 
-  it('draws its keys from the randomness that it is given', async (t) => {
-    const directory = join(await temporaryDirectory(t), 'state');
+  it('draws its keys from the randomness that it is given', async () => {
+    const directory = join(temporaryDirectory(), 'state');
     let drawn = 0;
     const random = (octets: number) => {
       drawn += 1;
@@ -183,8 +184,8 @@ describe('the command line', () => {
     assert.match((await run(['--version'])).stdout, /^\d+\.\d+\.\d+\n$/);
   });
 
-  it('calls what it did not expect a bug, and shows where only when asked', async (t) => {
-    const directory = join(await temporaryDirectory(t), 'state');
+  it('calls what it did not expect a bug, and shows where only when asked', async () => {
+    const directory = join(temporaryDirectory(), 'state');
     const random = (): never => {
       throw new RangeError('no entropy');
     };

@@ -13,19 +13,20 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { systemClock } from '@chrysalis/scms';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import type { CliContext } from '../src/context.ts';
 import { askHidden, type HiddenInput } from '../src/hidden-prompt.ts';
-import { run, temporaryDirectory } from './run-main.ts';
+import { run } from './run-main.ts';
 
 const PASSPHRASE = 'correct horse battery staple';
 const env = { CHRYSALIS_PASSPHRASE: PASSPHRASE };
 /** The least work that is accepted. */
 const COST = ['--cost', '14'];
 
-async function state(t: TestContext) {
-  const folder = await temporaryDirectory(t);
+async function state() {
+  const folder = temporaryDirectory();
   const directory = join(folder, 'state');
   const at = (file: string) => join(directory, file);
   const cli = (args: readonly string[], more: Partial<CliContext> = {}) =>
@@ -62,8 +63,8 @@ async function serves(directory: string, more: Partial<CliContext>): Promise<str
 }
 
 describe('chrysalis keys', () => {
-  it('encrypts every private key, and decrypts it to what it was', async (t) => {
-    const { at, states, encrypt, done } = await state(t);
+  it('encrypts every private key, and decrypts it to what it was', async () => {
+    const { at, states, encrypt, done } = await state();
     const before = await states();
     assert.equal(Object.keys(before).length, KEYS);
     assert.deepEqual(new Set(Object.values(before)), new Set(['plain']));
@@ -82,8 +83,8 @@ describe('chrysalis keys', () => {
     assert(!(await readdir(at('.'))).includes('key-encryption.json'));
   });
 
-  it('serves, renews, exports and enrolls as before, with what is made encrypted', async (t) => {
-    const { folder, directory, at, done, states, encrypt } = await state(t);
+  it('serves, renews, exports and enrolls as before, with what is made encrypted', async () => {
+    const { folder, directory, at, done, states, encrypt } = await state();
     await encrypt();
     await serves(directory, { env });
     await done(['authority', 'renew', 'ra'], { env });
@@ -109,8 +110,8 @@ describe('chrysalis keys', () => {
     assert(!(await readdir(at('authorities/pca'))).includes('signing.key'));
   });
 
-  it('is refused without the passphrase and with another, before anything is served', async (t) => {
-    const { cli, encrypt } = await state(t);
+  it('is refused without the passphrase and with another, before anything is served', async () => {
+    const { cli, encrypt } = await state();
     await encrypt();
     for (const [command, more, message] of [
       [['serve'], {}, /ra\/signing.key: expected a passphrase for the encrypted key, saw none/],
@@ -141,9 +142,9 @@ describe('chrysalis keys', () => {
     }
   });
 
-  it('works half done, and goes on when it was killed at any moment', async (t) => {
+  it('works half done, and goes on when it was killed at any moment', async () => {
     for (const command of ['encrypt', 'decrypt']) {
-      const { directory, states, done, encrypt } = await state(t);
+      const { directory, states, done, encrypt } = await state();
       if (command === 'decrypt') await encrypt();
       const wanted = command === 'encrypt' ? 'encrypted' : 'plain';
       // The scheme is one rename or removal, each key another.
@@ -164,8 +165,8 @@ describe('chrysalis keys', () => {
     }
   });
 
-  it('leaves no octet of a key behind that a killed command had begun to write', async (t) => {
-    const { at, encrypt } = await state(t);
+  it('leaves no octet of a key behind that a killed command had begun to write', async () => {
+    const { at, encrypt } = await state();
     const remains = at('ra/.signing.key.0123456789abcdef.tmp');
     await copyFile(at('ra/signing.key'), remains);
     await encrypt();
@@ -174,8 +175,8 @@ describe('chrysalis keys', () => {
 });
 
 describe('the passphrase', () => {
-  it('comes from a file that only its owner can read', async (t) => {
-    const { folder, directory, cli, encrypt } = await state(t);
+  it('comes from a file that only its owner can read', async () => {
+    const { folder, directory, cli, encrypt } = await state();
     const file = join(folder, 'passphrase');
     await writeFile(file, `${PASSPHRASE}\n`, { mode: 0o600 });
     const fromFile = { env: { CHRYSALIS_PASSPHRASE_FILE: file } };
@@ -201,8 +202,8 @@ describe('the passphrase', () => {
     }
   });
 
-  it('is asked for at a terminal: twice for a new one, then once in a process', async (t) => {
-    const { directory, cli, encrypt } = await state(t);
+  it('is asked for at a terminal: twice for a new one, then once in a process', async () => {
+    const { directory, cli, encrypt } = await state();
     const prompts: string[] = [];
     const typing = (...answers: string[]): Partial<CliContext> => ({
       askSecret: async (prompt) => {
@@ -220,8 +221,8 @@ describe('the passphrase', () => {
     assert.deepEqual(prompts, ['passphrase of the keys: ']);
   });
 
-  it('is long, and given', async (t) => {
-    const { cli, states } = await state(t);
+  it('is long, and given', async () => {
+    const { cli, states } = await state();
     const short = await cli(['keys', 'encrypt'], { env: { CHRYSALIS_PASSPHRASE: 'eleven char' } });
     assert.match(short.stderr, /expected a passphrase of 12 characters or more, saw 11/);
     const none = await cli(['keys', 'encrypt']);
@@ -263,8 +264,8 @@ describe('the passphrase', () => {
 });
 
 describe('what others can read', () => {
-  it('keeps the RA from starting, and the hint mends it', async (t) => {
-    const { directory, at, cli } = await state(t);
+  it('keeps the RA from starting, and the hint mends it', async () => {
+    const { directory, at, cli } = await state();
     await serves(directory, {});
     await mkdir(at('ra/former'), { mode: 0o755 });
     await copyFile(at('ra/encryption.key'), at('ra/former/0123456789abcdef.key'));
@@ -304,8 +305,8 @@ describe('what others can read', () => {
 
   it('is refused of another user as well, but not of root', {
     skip: process.getuid?.() === 0 ? false : 'only root can give files away',
-  }, async (t) => {
-    const { at, cli } = await state(t);
+  }, async () => {
+    const { at, cli } = await state();
     const nobody = 65_534;
     await chown(at('ra/signing.key'), nobody, nobody);
     const { status, stderr } = await cli(['serve'], { clock: systemClock });
@@ -314,8 +315,8 @@ describe('what others can read', () => {
     assert.match(stderr, /hint: run this as its owner, or chown 0 /);
   });
 
-  it('is not a certificate that a killed command had begun to write', async (t) => {
-    const { directory, at } = await state(t);
+  it('is not a certificate that a killed command had begun to write', async () => {
+    const { directory, at } = await state();
     await copyFile(
       at('ra/tls-certificate.pem'),
       at('ra/.tls-certificate.pem.0123456789abcdef.tmp'),
@@ -323,8 +324,8 @@ describe('what others can read', () => {
     await serves(directory, {});
   });
 
-  it('is not made: init closes a directory that stood open, and databases are for their owner', async (t) => {
-    const folder = await temporaryDirectory(t);
+  it('is not made: init closes a directory that stood open, and databases are for their owner', async () => {
+    const folder = temporaryDirectory();
     const directory = join(folder, 'open');
     await mkdir(directory, { mode: 0o755 });
     assert.equal(

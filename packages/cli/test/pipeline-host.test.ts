@@ -6,11 +6,12 @@ import { join } from 'node:path';
 import { it } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import type { Log } from '@chrysalis/ra';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { PipelineThread } from '../src/pipeline-host.ts';
-import { run, temporaryDirectory } from './run-main.ts';
+import { run } from './run-main.ts';
 
 it('a pipeline whose thread dies is down until it is started again', async (t) => {
-  const directory = join(await temporaryDirectory(t), 'state');
+  const directory = join(temporaryDirectory(), 'state');
   const made = await run(['--dir', directory, 'init', '--port', '0', '--weeks-ahead', '1']);
   assert.equal(made.status, 0, made.stderr);
   const logged: string[] = [];
@@ -45,7 +46,7 @@ const isLinux = process.platform === 'linux';
 it('a pipeline yields to the thread that answers devices, however nice that is', {
   skip: !isLinux,
 }, async (t) => {
-  const directory = join(await temporaryDirectory(t), 'state');
+  const directory = join(temporaryDirectory(), 'state');
   const made = await run(['--dir', directory, 'init', '--port', '0', '--weeks-ahead', '1']);
   assert.equal(made.status, 0, made.stderr);
   // As `nice -n 5 chrysalis serve` starts it.

@@ -6,7 +6,8 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import { readPrivateKeyFile } from '@chrysalis/authorities';
 import { systemClock } from '@chrysalis/scms';
 import { PIN, softHsmMissing, startSoftHsm, TOKEN } from '../../../test/support/soft-hsm.ts';
-import { run, temporaryDirectory } from './run-main.ts';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
+import { run } from './run-main.ts';
 
 const missing = softHsmMissing();
 
@@ -19,8 +20,8 @@ describe('an RA with its keys in a PKCS #11 token', { skip: missing ?? false }, 
   after(() => hsm.remove());
 
   /** A state directory whose RA keys have gone into the token, under names of their own. */
-  async function state(t: TestContext) {
-    const folder = await temporaryDirectory(t);
+  async function state() {
+    const folder = temporaryDirectory();
     const directory = join(folder, 'state');
     const at = (file: string) => join(directory, file);
     const clock = systemClock;
@@ -72,7 +73,7 @@ describe('an RA with its keys in a PKCS #11 token', { skip: missing ?? false }, 
   }
 
   it('opens requests, signs files and acknowledges, and goes on when its sessions were closed', async (t) => {
-    const { folder, directory } = await state(t);
+    const { folder, directory } = await state();
     const ra = await serve(t, directory);
     const clock = systemClock;
     const profile = ['--profile', join(folder, 'obu')];
@@ -99,7 +100,7 @@ describe('an RA with its keys in a PKCS #11 token', { skip: missing ?? false }, 
   });
 
   it('takes library and PIN file from the URI', async (t) => {
-    const { directory, at, uri, configure, signing, encryption } = await state(t);
+    const { directory, at, uri, configure, signing, encryption } = await state();
     await writeFile(at('pin'), `${PIN}\n`, { mode: 0o600 });
     const query = `?module-path=${hsm.library}&pin-source=file:pin`;
     await configure(`${uri(signing)}${query}`, `${uri(encryption)}${query}`);
@@ -110,8 +111,8 @@ describe('an RA with its keys in a PKCS #11 token', { skip: missing ?? false }, 
   });
 
   it('does not start with the wrong key, use or PIN, or without library or PIN', async (t) => {
-    const { directory, uri, configure, signing, encryption } = await state(t);
-    const other = await state(t);
+    const { directory, uri, configure, signing, encryption } = await state();
+    const other = await state();
     const refusals: readonly [string, string, Record<string, string>, RegExp][] = [
       [
         uri(other.signing),

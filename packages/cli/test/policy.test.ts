@@ -22,8 +22,9 @@ import {
 } from '@chrysalis/scms';
 import { writeFileDurably } from '@chrysalis/store';
 import { type Answer, send } from '../../../test/support/https-client.ts';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { formatPolicy, parsePolicy, parseTime, parseValue } from '../src/policy-text.ts';
-import { NOW_MS, run, temporaryDirectory } from './run-main.ts';
+import { NOW_MS, run } from './run-main.ts';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
@@ -223,7 +224,7 @@ describe('chrysalis serve', () => {
 
 /** A state directory, commands on it, and an RA that runs on it: in real time then, for TLS knows no other. */
 async function stateDirectory(t: TestContext, startMs = NOW_MS) {
-  const directory = join(await temporaryDirectory(t), 'state');
+  const directory = join(temporaryDirectory(), 'state');
   let aheadMs = 0;
   const clock = {
     now: () => startMs + aheadMs,

@@ -13,10 +13,11 @@ import { asCertificate, type HashedCertificate, hashCertificate } from '@chrysal
 import { adoptLocalChainFile, parseVersionedFileName, timeOf } from '@chrysalis/scms';
 import { createDevice, pseudonymRequest, securedBy } from '../../../test/support/device.ts';
 import { send } from '../../../test/support/https-client.ts';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { WireClient } from '../../../test/support/wire-client.ts';
 import { loadConfig } from '../src/config.ts';
 import { issueRaTlsCertificate } from '../src/tls-certificate.ts';
-import { run, temporaryDirectory } from './run-main.ts';
+import { run } from './run-main.ts';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -25,7 +26,7 @@ const RA_CERT_REQUEST = Buffer.from('0380050183800001', 'hex');
 
 /** A state directory whose RA is served in this process. */
 async function served(t: TestContext) {
-  const directory = join(await temporaryDirectory(t), 'state');
+  const directory = join(temporaryDirectory(), 'state');
   let nowMs = Math.floor(Date.now() / HOUR_MS) * HOUR_MS + HOUR_MS / 6;
   const clock = { now: () => nowMs };
   const cli = async (...args: string[]) => {

@@ -1,7 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { systemRandom } from '@chrysalis/crypto';
 import type { CliContext } from '../src/context.ts';
 import { main } from '../src/main.ts';
@@ -35,11 +31,4 @@ export async function run(
     ...context,
   });
   return { status, ...written };
-}
-
-/** A directory of its own for one test, removed when the test ends. */
-export async function temporaryDirectory(t: TestContext): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'chrysalis-cli-'));
-  t.after(() => rm(path, { recursive: true, force: true }));
-  return path;
 }

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { type Outcome, run, temporaryDirectory } from './run-main.ts';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
+import { type Outcome, run } from './run-main.ts';
 
 /** A state directory, commands on it, and an RA that serves it. */
 export interface Served {
@@ -36,7 +37,7 @@ const TRY_MS = 20_000;
 /** The clock stands at ten past the present hour, so that neither an hour nor an i-period ends meanwhile. */
 export async function stateDirectory(t: TestContext): Promise<Served> {
   const startMs = Math.floor(Date.now() / HOUR_MS) * HOUR_MS + HOUR_MS / 6;
-  const parent = await temporaryDirectory(t);
+  const parent = temporaryDirectory();
   const directory = join(parent, 'state');
   let aheadMs = 0;
   const clock = {

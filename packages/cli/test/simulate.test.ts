@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { CheckReport } from '@chrysalis/fleet';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { checkText, RunningLine } from '../src/simulate-text.ts';
-import { run, temporaryDirectory } from './run-main.ts';
+import { run } from './run-main.ts';
 
 describe('chrysalis simulate', () => {
-  it('says what it lacks: a fleet, a state directory, a sensible number', async (t) => {
-    const path = await temporaryDirectory(t);
+  it('says what it lacks: a fleet, a state directory, a sensible number', async () => {
+    const path = temporaryDirectory();
     const fleet = ['--fleet', join(path, 'fleet')];
     const none = await run(['simulate', ...fleet, '--check']);
     assert.equal(none.status, 1);

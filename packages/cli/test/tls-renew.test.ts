@@ -5,18 +5,19 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { copyFile, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { connect } from 'node:tls';
 import { systemClock } from '@chrysalis/scms';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { loadConfig } from '../src/config.ts';
 import { withTlsPair } from '../src/config-edit.ts';
 import { configFileText } from '../src/config-file.ts';
-import { NOW_MS, run, temporaryDirectory } from './run-main.ts';
+import { NOW_MS, run } from './run-main.ts';
 
 const YEAR_MS = 365 * 86_400_000;
 
-async function stateDirectory(t: TestContext, ...init: string[]) {
-  const folder = await temporaryDirectory(t);
+async function stateDirectory(...init: string[]) {
+  const folder = temporaryDirectory();
   const directory = join(folder, 'state');
   const at = (file: string) => join(directory, file);
   const cli = (...args: string[]) => run(['--dir', directory, ...args]);
@@ -32,8 +33,8 @@ async function stateDirectory(t: TestContext, ...init: string[]) {
 }
 
 describe('chrysalis tls renew', () => {
-  it('gives the RA a new key and certificate for its names, of the same root', async (t) => {
-    const { directory, at, pair } = await stateDirectory(t, '--host', 'ra.example.com');
+  it('gives the RA a new key and certificate for its names, of the same root', async () => {
+    const { directory, at, pair } = await stateDirectory('--host', 'ra.example.com');
     const before = await pair();
     const text = await readFile(at('chrysalis.toml'), 'utf8');
     const clock = { now: () => NOW_MS + YEAR_MS };
@@ -78,8 +79,8 @@ describe('chrysalis tls renew', () => {
     assert(stderr.includes(before.tlsCert), stderr);
   });
 
-  it('leaves the certificate before to be revoked, and can be repeated', async (t) => {
-    const { cli, pair } = await stateDirectory(t);
+  it('leaves the certificate before to be revoked, and can be repeated', async () => {
+    const { cli, pair } = await stateDirectory();
     const before = await pair();
     assert.equal((await cli('tls', 'renew')).status, 0);
     const between = await pair();
@@ -94,7 +95,7 @@ describe('chrysalis tls renew', () => {
 
   it('is what an RA shows that is started then', async (t) => {
     // TLS knows no other time than that of the machine.
-    const { directory, at, pair } = await stateDirectory(t, '--port', '0', '--weeks-ahead', '2');
+    const { directory, at, pair } = await stateDirectory('--port', '0', '--weeks-ahead', '2');
     const machine = { clock: systemClock };
     assert.equal((await run(['--dir', directory, 'tls', 'renew'], machine)).status, 0);
     const stopping = new AbortController();
@@ -119,8 +120,8 @@ describe('chrysalis tls renew', () => {
     assert.equal(shown?.fingerprint256, (await pair()).certificate.fingerprint256);
   });
 
-  it('leaves a pair, whenever it is killed, and goes on the next time', async (t) => {
-    const { directory, cli, pair } = await stateDirectory(t);
+  it('leaves a pair, whenever it is killed, and goes on the next time', async () => {
+    const { directory, cli, pair } = await stateDirectory();
     const serials = new Set([(await pair()).certificate.serialNumber]);
     // Key, certificate, configuration; the key before.
     for (const [killedAt, isRenewed] of [false, false, false, true].entries()) {
@@ -135,9 +136,9 @@ describe('chrysalis tls renew', () => {
     assert((await pair()).isPair);
   });
 
-  it('refuses what is not its own to renew, and changes nothing', async (t) => {
-    const { folder, at, cli } = await stateDirectory(t);
-    const other = await stateDirectory(t);
+  it('refuses what is not its own to renew, and changes nothing', async () => {
+    const { folder, at, cli } = await stateDirectory();
+    const other = await stateDirectory();
     const text = await readFile(at('chrysalis.toml'), 'utf8');
     await copyFile(at('ra/tls-key.pem'), join(folder, 'key.pem'));
     await copyFile(at('ra/tls-certificate.pem'), join(folder, 'certificate.pem'));
@@ -167,8 +168,8 @@ describe('chrysalis tls renew', () => {
     }
   });
 
-  it('gives no certificate that outlives the root, and none of a root that has ended', async (t) => {
-    const { directory, at, pair } = await stateDirectory(t);
+  it('gives no certificate that outlives the root, and none of a root that has ended', async () => {
+    const { directory, at, pair } = await stateDirectory();
     const root = new X509Certificate(await readFile(at('authorities/x509-root/certificate.pem')));
     const renewAt = (nowMs: number) =>
       run(['--dir', directory, 'tls', 'renew'], { clock: { now: () => nowMs } });

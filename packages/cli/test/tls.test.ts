@@ -3,24 +3,25 @@ import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';
 import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { OcspQuestion } from '../../ra/src/ocsp-response.ts';
 import { loadConfig, parseConfig } from '../src/config.ts';
 import { openOcspSource } from '../src/ocsp-source.ts';
-import { NOW_MS, run, temporaryDirectory } from './run-main.ts';
+import { NOW_MS, run } from './run-main.ts';
 
 const clock = { now: () => NOW_MS };
 
-async function stateDirectory(t: TestContext, name = 'state') {
-  const directory = join(await temporaryDirectory(t), name);
+async function stateDirectory(name = 'state') {
+  const directory = join(temporaryDirectory(), name);
   const cli = (...args: string[]) => run(['--dir', directory, ...args]);
   assert.equal((await cli('init')).status, 0);
   return { directory, cli, at: (file: string) => join(directory, file) };
 }
 
 describe('chrysalis tls', () => {
-  it('says what the certificate is, and that nobody has revoked it', async (t) => {
-    const { cli, at } = await stateDirectory(t);
+  it('says what the certificate is, and that nobody has revoked it', async () => {
+    const { cli, at } = await stateDirectory();
     const certificate = new X509Certificate(await readFile(at('ra/tls-certificate.pem')));
     const { status, stdout } = await cli('tls', 'status');
     assert.equal(status, 0);
@@ -32,8 +33,8 @@ describe('chrysalis tls', () => {
     assert.equal(json.status, 'good');
   });
 
-  it('revokes once: the first time and reason stay', async (t) => {
-    const { directory, cli, at } = await stateDirectory(t);
+  it('revokes once: the first time and reason stay', async () => {
+    const { directory, cli, at } = await stateDirectory();
     const first = await cli('tls', 'revoke', '--reason', 'keyCompromise');
     assert.match(
       first.stdout,
@@ -51,16 +52,16 @@ describe('chrysalis tls', () => {
     assert.equal((await cli('tls', 'status')).stdout, first.stdout);
   });
 
-  it('revokes another certificate of the same root, and leaves that of the RA alone', async (t) => {
-    const { cli, at } = await stateDirectory(t);
+  it('revokes another certificate of the same root, and leaves that of the RA alone', async () => {
+    const { cli, at } = await stateDirectory();
     await copyFile(at('authorities/x509-root/certificate.pem'), at('old.pem'));
     assert.equal((await cli('tls', 'revoke', '--certificate', at('old.pem'))).status, 0);
     assert.match((await cli('tls', 'status')).stdout, /^ {2}status {2}good$/m);
   });
 
-  it('refuses what it cannot revoke', async (t) => {
-    const { cli, at } = await stateDirectory(t);
-    const other = await stateDirectory(t, 'other');
+  it('refuses what it cannot revoke', async () => {
+    const { cli, at } = await stateDirectory();
+    const other = await stateDirectory('other');
     for (const [file, message] of [
       [other.at('ra/tls-certificate.pem'), /expected a certificate of .*, saw one of another/],
       [at('ra/certificate.oer'), /expected an X\.509 certificate, PEM/],
@@ -74,8 +75,8 @@ describe('chrysalis tls', () => {
     assert.equal((await cli('tls', 'revoke', '--reason', 'boredom')).status, 2);
   });
 
-  it('loses nothing when several revoke at once', async (t) => {
-    const { directory, cli, at } = await stateDirectory(t);
+  it('loses nothing when several revoke at once', async () => {
+    const { directory, cli, at } = await stateDirectory();
     const files: string[] = [];
     for (let n = 0; n < 4; n++) {
       files.push((await loadConfig(directory)).ra.tlsCert);
@@ -102,8 +103,8 @@ describe('chrysalis tls', () => {
     assert.match((await cli('tls', 'status')).stdout, /^ {2}status {2}good$/m);
   });
 
-  it('knows what an earlier version has revoked', async (t) => {
-    const { directory, cli, at } = await stateDirectory(t);
+  it('knows what an earlier version has revoked', async () => {
+    const { directory, cli, at } = await stateDirectory();
     const { tlsCert } = (await loadConfig(directory)).ra;
     const { serialNumber } = new X509Certificate(await readFile(tlsCert));
     const first = {
@@ -119,8 +120,8 @@ describe('chrysalis tls', () => {
   });
 
   for (const file of ['revoked.json', 'revoked/00ff.json']) {
-    it(`says nothing to be good when it cannot read ${file}`, async (t) => {
-      await expectNothingGood(await stateDirectory(t), file);
+    it(`says nothing to be good when it cannot read ${file}`, async () => {
+      await expectNothingGood(await stateDirectory(), file);
     });
   }
 
@@ -146,8 +147,8 @@ describe('chrysalis tls', () => {
 });
 
 describe('[ocsp]', () => {
-  it('is in process in what init writes, or has a URL', async (t) => {
-    const { directory, at } = await stateDirectory(t);
+  it('is in process in what init writes, or has a URL', async () => {
+    const { directory, at } = await stateDirectory();
     assert.deepEqual((await loadConfig(directory)).ocsp, { mode: 'in-process' });
     const text = await readFile(at('chrysalis.toml'), 'utf8');
     const withSection = (section: string) =>
@@ -165,9 +166,9 @@ describe('[ocsp]', () => {
     }
   });
 
-  it('is refused when the issuer of the certificate is another', async (t) => {
-    const { directory, at } = await stateDirectory(t);
-    const other = await stateDirectory(t, 'other');
+  it('is refused when the issuer of the certificate is another', async () => {
+    const { directory, at } = await stateDirectory();
+    const other = await stateDirectory('other');
     await copyFile(other.at('ra/tls-certificate.pem'), at('ra/tls-certificate.pem'));
     const config = await loadConfig(directory);
     for (const ocsp of [

@@ -6,6 +6,7 @@ import { decode } from '@chrysalis/coer';
 import { equalPoints, PrivateKey, PublicKey, SHA256_EMPTY, systemRandom } from '@chrysalis/crypto';
 import { hashedId8, toPoint } from '@chrysalis/ieee1609dot2';
 import { decodeSigned, SignedCertificateRequest122, verifyRequest } from '@chrysalis/scms';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import {
   type BundleFiles,
   installBundle,
@@ -14,7 +15,7 @@ import {
   prepareEnrollment,
   readBundleDirectory,
 } from '../src/index.ts';
-import { clockAtNow, enrolledProfile, SCMS, temporaryDirectory } from './device.ts';
+import { clockAtNow, enrolledProfile, SCMS } from './device.ts';
 import { MemoryStorage } from './memory-storage.ts';
 import { createMockScms, enroll, NOW } from './mock-scms.ts';
 
@@ -235,8 +236,8 @@ describe('installBundle', () => {
 });
 
 describe('readBundleDirectory', () => {
-  it('reads what is there, and refuses what is too large for a bundle', async (t) => {
-    const path = await temporaryDirectory(t);
+  it('reads what is there, and refuses what is too large for a bundle', async () => {
+    const path = temporaryDirectory();
     await writeFile(join(path, 'bootstrap.json'), '{}');
     assert.deepEqual([...(await readBundleDirectory(path)).keys()], ['bootstrap.json']);
     await writeFile(join(path, 'x509-root.pem'), new Uint8Array(70_000));

@@ -1,7 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { systemRandom } from '@chrysalis/crypto';
 import { unixFromTime32 } from '@chrysalis/ieee1609dot2';
 import {
@@ -51,10 +47,4 @@ export async function device(options: MockRaOptions = {}) {
   };
   const ee = await EndEntity.open(profile, eeOptions);
   return { clock, storage, profile, ra, transport, progress, ee, eeOptions };
-}
-
-export async function temporaryDirectory(t: TestContext): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), 'chrysalis-ee-'));
-  t.after(() => rm(path, { recursive: true, force: true }));
-  return path;
 }

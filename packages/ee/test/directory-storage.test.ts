@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { chmod, readdir, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { DirectoryStorage } from '../src/index.ts';
-import { temporaryDirectory } from './device.ts';
 
 const OCTETS = Uint8Array.of(1, 2, 3);
 
 describe('DirectoryStorage', () => {
-  it('keeps files of mode 0600 in a directory of mode 0700', async (t) => {
-    const path = join(await temporaryDirectory(t), 'obu');
+  it('keeps files of mode 0600 in a directory of mode 0700', async () => {
+    const path = join(temporaryDirectory(), 'obu');
     const storage = await DirectoryStorage.open(path, { create: true });
     await storage.write('batches/1.zip', OCTETS);
     await storage.append('batches/1.part', OCTETS);
@@ -19,8 +19,8 @@ describe('DirectoryStorage', () => {
     assert.equal((await stat(join(path, 'batches/1.part'))).mode & 0o777, 0o600);
   });
 
-  it('reads no file with keys in it that others could read', async (t) => {
-    const path = join(await temporaryDirectory(t), 'obu');
+  it('reads no file with keys in it that others could read', async () => {
+    const path = join(temporaryDirectory(), 'obu');
     const storage = await DirectoryStorage.open(path, { create: true });
     const names = [
       'enrollment.key',
@@ -48,8 +48,8 @@ describe('DirectoryStorage', () => {
     assert.deepEqual(await storage.read('bundle/certificates/ra.oer'), OCTETS);
   });
 
-  it('replaces, appends, lists and removes', async (t) => {
-    const storage = await DirectoryStorage.open(await temporaryDirectory(t), { create: true });
+  it('replaces, appends, lists and removes', async () => {
+    const storage = await DirectoryStorage.open(temporaryDirectory(), { create: true });
     assert.equal(await storage.read('a'), undefined);
     await storage.write('a', OCTETS);
     await storage.write('a', Uint8Array.of(9));
@@ -64,14 +64,14 @@ describe('DirectoryStorage', () => {
     assert.equal(await storage.read('a'), undefined);
   });
 
-  it('refuses a profile that is not there', async (t) => {
-    await assert.rejects(DirectoryStorage.open(join(await temporaryDirectory(t), 'none')), {
+  it('refuses a profile that is not there', async () => {
+    await assert.rejects(DirectoryStorage.open(join(temporaryDirectory(), 'none')), {
       code: 'profile-missing',
     });
   });
 
-  it('sweeps what interrupted writes left, and nothing else', async (t) => {
-    const path = await temporaryDirectory(t);
+  it('sweeps what interrupted writes left, and nothing else', async () => {
+    const path = temporaryDirectory();
     const storage = await DirectoryStorage.open(path, { create: true });
     const left = '.provisioning.json.0123456789abcdef.tmp';
     await storage.write('batches/A.zip', OCTETS);
@@ -85,8 +85,8 @@ describe('DirectoryStorage', () => {
     assert.deepEqual(await readdir(join(path, 'batches')), ['A.zip']);
   });
 
-  it('leaves a report that is being written without the lock, for a minute', async (t) => {
-    const path = await temporaryDirectory(t);
+  it('leaves a report that is being written without the lock, for a minute', async () => {
+    const path = temporaryDirectory();
     const storage = await DirectoryStorage.open(path, { create: true });
     await storage.write('reports/a.oer', OCTETS);
     const [fresh, stale] = ['0', 'f'].map((digit) => `.b.oer.${digit.repeat(16)}.tmp`);
@@ -98,8 +98,8 @@ describe('DirectoryStorage', () => {
     assert.deepEqual((await readdir(join(path, 'reports'))).sort(), [fresh, 'a.oer']);
   });
 
-  it('says when the disk refuses, and leaves no half of a file', async (t) => {
-    const path = await temporaryDirectory(t);
+  it('says when the disk refuses, and leaves no half of a file', async () => {
+    const path = temporaryDirectory();
     const storage = await DirectoryStorage.open(path, { create: true });
     // A folder stands where the file should be.
     await storage.write('batches/A.zip', OCTETS);

@@ -5,8 +5,9 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { DirectoryStorage, Profile } from '../src/index.ts';
-import { clockAtNow, enrolledProfile, SCMS, temporaryDirectory } from './device.ts';
+import { clockAtNow, enrolledProfile, SCMS } from './device.ts';
 import { listenerOf, serveHttps, tlsIdentity } from './https-server.ts';
 import { MockRa } from './mock-ra.ts';
 import { CURRENT_I } from './mock-scms.ts';
@@ -25,7 +26,7 @@ const PERIODS = 6;
 // process, files, sockets and kill -9.
 describe('a device that is killed with -9', () => {
   it('ends with one set of keys, every certificate, and nothing left over', async (t) => {
-    const path = await temporaryDirectory(t);
+    const path = temporaryDirectory();
     const { root, server } = await tlsIdentity();
     const offsetMs = clockAtNow().now() - Date.now();
     const ra = new MockRa(SCMS, { now: () => Date.now() + offsetMs }, { periods: PERIODS });

@@ -5,12 +5,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { lockProfile } from '../src/index.ts';
-import { temporaryDirectory } from './device.ts';
 
 describe('lockProfile', () => {
-  it('lets one in at a time, and leaves nothing behind', async (t) => {
-    const path = await temporaryDirectory(t);
+  it('lets one in at a time, and leaves nothing behind', async () => {
+    const path = temporaryDirectory();
     const lock = await lockProfile(path);
     await assert.rejects(lockProfile(path), { code: 'profile-locked' });
     await lock.release();
@@ -18,8 +18,8 @@ describe('lockProfile', () => {
     assert.deepEqual(await readdir(path), []);
   });
 
-  it('takes over from a process that is gone, once', async (t) => {
-    const path = await temporaryDirectory(t);
+  it('takes over from a process that is gone, once', async () => {
+    const path = temporaryDirectory();
     const { pid } = spawnSync(process.execPath, ['--version']);
     await writeFile(join(path, 'lock'), `${pid}\nabc\n`);
     const taken = await Promise.allSettled([lockProfile(path), lockProfile(path)]);
@@ -28,8 +28,8 @@ describe('lockProfile', () => {
     assert.deepEqual(await readdir(path), ['lock']);
   });
 
-  it('does not take over from a process that lives', async (t) => {
-    const path = await temporaryDirectory(t);
+  it('does not take over from a process that lives', async () => {
+    const path = temporaryDirectory();
     await writeFile(join(path, 'lock'), `${process.ppid}\nabc\n`);
     await assert.rejects(lockProfile(path), {
       code: 'profile-locked',
@@ -41,7 +41,7 @@ describe('lockProfile', () => {
   it('takes over from a process that was killed and that its parent does not ask for', {
     skip,
   }, async (t) => {
-    const path = await temporaryDirectory(t);
+    const path = temporaryDirectory();
     // The shell becomes a sleep, which has never heard of the child that it has.
     const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60']);
     t.after(() => parent.kill());
@@ -56,8 +56,8 @@ describe('lockProfile', () => {
     await (await lockProfile(path)).release();
   });
 
-  it('takes over a lock that names nobody', async (t) => {
-    const path = await temporaryDirectory(t);
+  it('takes over a lock that names nobody', async () => {
+    const path = temporaryDirectory();
     await writeFile(join(path, 'lock'), '');
     await (await lockProfile(path)).release();
   });

@@ -1,22 +1,19 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { sha256, systemRandom } from '@chrysalis/crypto';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { Fleet } from '../src/index.ts';
 
-async function newDirectory(t: TestContext): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'chrysalis-fleet-'));
-  t.after(() => rm(directory, { recursive: true }));
+async function newDirectory(): Promise<string> {
+  const directory = temporaryDirectory();
   return directory;
 }
 
 const octets = (text: string) => new TextEncoder().encode(text);
 
 describe('Fleet', () => {
-  it('keeps its seed, and is one process’s at a time', async (t) => {
-    const directory = await newDirectory(t);
+  it('keeps its seed, and is one process’s at a time', async () => {
+    const directory = await newDirectory();
     await assert.rejects(Fleet.open(directory), { code: 'fleet-missing' });
     const fleet = await Fleet.open(directory, { create: systemRandom });
     const { seed } = fleet;
@@ -28,8 +25,8 @@ describe('Fleet', () => {
 });
 
 describe('DeviceStorage', () => {
-  it('has after another opening what was written before, each device its own', async (t) => {
-    const directory = await newDirectory(t);
+  it('has after another opening what was written before, each device its own', async () => {
+    const directory = await newDirectory();
     {
       await using fleet = await Fleet.open(directory, { create: systemRandom, keepsZips: true });
       const [one, other] = [await fleet.storage(1), await fleet.storage(2)];
@@ -55,8 +52,8 @@ describe('DeviceStorage', () => {
     assert.deepEqual(await storage.list('batches'), []);
   });
 
-  it('writes what devices have alike once, and what one has otherwise for it alone', async (t) => {
-    const directory = await newDirectory(t);
+  it('writes what devices have alike once, and what one has otherwise for it alone', async () => {
+    const directory = await newDirectory();
     {
       await using fleet = await Fleet.open(directory, { create: systemRandom });
       const storages = await Promise.all([0, 1, 2].map((device) => fleet.storage(device)));
@@ -79,8 +76,8 @@ describe('DeviceStorage', () => {
     assert.equal(await read(1, 'bootstrap.json'), '');
   });
 
-  it('keeps partial downloads for the contact', async (t) => {
-    await using fleet = await Fleet.open(await newDirectory(t), { create: systemRandom });
+  it('keeps partial downloads for the contact', async () => {
+    await using fleet = await Fleet.open(await newDirectory(), { create: systemRandom });
     const storage = await fleet.storage(0);
     await storage.write('batches/1A9.etag', octets('"x"'));
     await storage.append('batches/1A9.part', octets('ab'));

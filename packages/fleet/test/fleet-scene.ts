@@ -1,9 +1,7 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { systemRandom } from '@chrysalis/crypto';
 import { unixFromTime32 } from '@chrysalis/ieee1609dot2';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { listenerOf, serveHttps, tlsIdentity } from '../../ee/test/https-server.ts';
 import type { MockRa } from '../../ee/test/mock-ra.ts';
 import { createMockScms, enroll, NOW } from '../../ee/test/mock-scms.ts';
@@ -17,8 +15,7 @@ const WEEK_MS = 604_800_000;
 
 /** A fleet's directory, and an RA behind TLS. */
 export async function scene(t: TestContext) {
-  const directory = await mkdtemp(join(tmpdir(), 'chrysalis-fleet-'));
-  t.after(() => rm(directory, { recursive: true }));
+  const directory = temporaryDirectory();
   const { root, server } = await tlsIdentity();
   const ra = new MockFleetRa(SCMS);
   const { url, handshakes } = await serveHttps(t, server, listenerOf(ra as unknown as MockRa));

@@ -3,8 +3,7 @@
  * served, what is not is refused and said, and a sound copy put back brings the rest.
  */
 import assert from 'node:assert/strict';
-import { copyFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { copyFile, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it, type TestContext } from 'node:test';
@@ -19,6 +18,7 @@ import {
   openDatabase,
   openDirectoryObjectStore,
 } from '@chrysalis/store';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { createScene, eventually, type Registered, type Scene } from './scene.ts';
 
 const NOW = 722_000_000;
@@ -128,8 +128,7 @@ describe('a file that was cut off', () => {
 
 /** An RA on files, with devices that have their certificates. */
 async function servedOn(t: TestContext, count: number) {
-  const directory = await mkdtemp(join(tmpdir(), 'chrysalis-damage-'));
-  t.after(() => rm(directory, { recursive: true }));
+  const directory = temporaryDirectory();
   const path = join(directory, 'ra.db');
   const database = await openDatabase<RaSchema>(`sqlite:${path}`, RA_MIGRATIONS);
   t.after(() => database.close());

@@ -3,8 +3,6 @@
  * done, the operator is told which it was, and afterwards everything goes on.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it, type TestContext } from 'node:test';
@@ -19,6 +17,7 @@ import {
   StoreError,
 } from '@chrysalis/store';
 import { CompiledQuery } from 'kysely';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { createScene, eventually, type Registered, type Scene } from './scene.ts';
 
 /** More registrations than fit into the pages that a database has to spare. */
@@ -155,8 +154,7 @@ async function ownDatabase(t: TestContext): Promise<{
   directory: string;
   path: string;
 }> {
-  const directory = await mkdtemp(join(tmpdir(), 'chrysalis-faults-'));
-  t.after(() => rm(directory, { recursive: true }));
+  const directory = temporaryDirectory();
   const path = join(directory, 'ra.db');
   const database = await openDatabase<RaSchema>(`sqlite:${path}`, RA_MIGRATIONS);
   t.after(() => database.close());

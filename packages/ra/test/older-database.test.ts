@@ -1,7 +1,5 @@
 /** An older copy of the RA's database is put back: the PCA has certified keys that the RA does not know of any more. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { createTestScms } from '@chrysalis/authorities';
@@ -9,6 +7,7 @@ import { systemRandom } from '@chrysalis/crypto';
 import { RA_MIGRATIONS, type RaSchema } from '@chrysalis/ra';
 import { type CertificateAuthority, timeOf } from '@chrysalis/scms';
 import { copyDatabases, createMemoryObjectStore, openDatabase } from '@chrysalis/store';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { createStage } from './stage.ts';
 
 const NOW = 722_000_000;
@@ -104,8 +103,7 @@ describe('a refusal of the PCA', () => {
 
 /** A device is registered, the database is copied, and then all its weeks are made. */
 async function withOlderCopy(t: TestContext) {
-  const directory = await mkdtemp(join(tmpdir(), 'chrysalis-older-'));
-  t.after(() => rm(directory, { recursive: true }));
+  const directory = temporaryDirectory();
   const scms = createTestScms({ now: NOW, random: systemRandom, raHostname: 'localhost' });
   const live = join(directory, 'live.db');
   const database = await openOld(t, live);

@@ -1,7 +1,5 @@
 /** A database of the first release goes on under this one. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { sha256 } from '@chrysalis/crypto';
@@ -10,6 +8,7 @@ import { timeOf } from '@chrysalis/scms';
 import { openDatabase } from '@chrysalis/store';
 import { unzipSync } from 'fflate';
 import { CompiledQuery } from 'kysely';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { Pipeline } from '../src/pipeline.ts';
 import { RA_MIGRATIONS, type RaSchema } from '../src/schema.ts';
 import type { Registered } from './scene.ts';
@@ -19,8 +18,7 @@ type Value = number | string | Uint8Array | null;
 
 describe('migration 0003', () => {
   it('takes over what was under way, and the pipeline finishes it', async (t) => {
-    const directory = await mkdtemp(join(tmpdir(), 'chrysalis-schema-'));
-    t.after(() => rm(directory, { recursive: true }));
+    const directory = temporaryDirectory();
     const url = `sqlite:${join(directory, 'ra.db')}`;
     const policy = { weeksAhead: 2, shuffleInitial: 'pooled', shuffleMaxAgeSec: 3600 } as const;
     const stage = await createStage(t, { policy });

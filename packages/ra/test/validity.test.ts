@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { openDatabase } from '@chrysalis/store';
 import type { Insertable } from 'kysely';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { type DeviceTable, RA_MIGRATIONS, type RaSchema } from '../src/schema.ts';
 import { endOf, lifetimeOf, startOf, termsOf } from '../src/validity.ts';
 
@@ -23,9 +22,8 @@ describe('the terms of a certificate', () => {
     assert.deepEqual(lifetimeOf(termsOf('identification', policy)), { type: 'hours', value: 721 });
   });
 
-  it('are, of devices from before they were kept, the constants of then', async (t) => {
-    const directory = await mkdtemp(join(tmpdir(), 'chrysalis-terms-'));
-    t.after(() => rm(directory, { recursive: true }));
+  it('are, of devices from before they were kept, the constants of then', async () => {
+    const directory = temporaryDirectory();
     const url = `sqlite:${join(directory, 'ra.db')}`;
     const place = RA_MIGRATIONS.findIndex(({ name }) => name.endsWith('-terms'));
     assert(place > 0);

@@ -6,10 +6,10 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { sql } from 'kysely';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { openDatabase } from '../src/database.ts';
 import { copyDatabases } from '../src/database-copy.ts';
 import { isStoreError } from '../src/store-error.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 const MIGRATIONS = [
   {
@@ -25,7 +25,7 @@ interface Schema {
 
 describe('copies of databases', () => {
   it('are of one moment: what is asked in one before it is answered in the other', async (t) => {
-    const directory = await temporaryDirectory(t);
+    const directory = temporaryDirectory();
     const path = (name: string) => join(directory, `${name}.db`);
     const [asked, answered] = await Promise.all(
       ['asked', 'answered'].map((name) => openDatabase<Schema>(`sqlite:${path(name)}`, MIGRATIONS)),
@@ -69,8 +69,8 @@ describe('copies of databases', () => {
     assert((moments.at(-1) ?? 0) > (moments[0] ?? 0), 'it was written meanwhile');
   });
 
-  it('replace nothing, and are not made of what is not there or no database', async (t) => {
-    const directory = await temporaryDirectory(t);
+  it('replace nothing, and are not made of what is not there or no database', async () => {
+    const directory = temporaryDirectory();
     const from = join(directory, 'a.db');
     await (await openDatabase(`sqlite:${from}`, MIGRATIONS)).close();
     const to = join(directory, 'b.db');

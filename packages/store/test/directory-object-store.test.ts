@@ -7,22 +7,22 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { openDirectoryObjectStore } from '../src/directory-object-store.ts';
 import { MAX_OBJECT_OCTETS } from '../src/object-store.ts';
 import { isStoreError } from '../src/store-error.ts';
 import { keysOf, objectStoreConformance } from './object-store-conformance.ts';
 import { recordSyncs } from './sync-recorder.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
-objectStoreConformance('directory', async (t) =>
-  openDirectoryObjectStore(join(await temporaryDirectory(t), 'objects')),
+objectStoreConformance('directory', async () =>
+  openDirectoryObjectStore(join(temporaryDirectory(), 'objects')),
 );
 
 const onLinux = { skip: process.platform !== 'linux' && 'names of open files come from /proc' };
 
 describe('directory object store', () => {
-  it('shows what was put to a store opened later, and to one opened before', async (t) => {
-    const directory = await temporaryDirectory(t);
+  it('shows what was put to a store opened later, and to one opened before', async () => {
+    const directory = temporaryDirectory();
     const early = await openDirectoryObjectStore(directory);
     const store = await openDirectoryObjectStore(directory);
     await store.put('a/b', Uint8Array.of(1));
@@ -31,8 +31,8 @@ describe('directory object store', () => {
     assert.deepEqual(await late.get('a/b'), Uint8Array.of(1));
   });
 
-  it('lays an object down as a file that only its owner reads', async (t) => {
-    const root = join(await temporaryDirectory(t), 'x', 'y');
+  it('lays an object down as a file that only its owner reads', async () => {
+    const root = join(temporaryDirectory(), 'x', 'y');
     const store = await openDirectoryObjectStore(root);
     await store.put('7/ab.zip', Uint8Array.of(1, 2));
     const path = join(root, '7+', 'ab.zip');
@@ -44,7 +44,7 @@ describe('directory object store', () => {
   });
 
   it('syncs the file before its name, and the way to a new directory once', onLinux, async (t) => {
-    const root = await temporaryDirectory(t);
+    const root = temporaryDirectory();
     const store = await openDirectoryObjectStore(root);
     const synced = await recordSyncs(t);
     await store.put('a/b/one', Uint8Array.of(1));
@@ -57,7 +57,7 @@ describe('directory object store', () => {
   });
 
   it('syncs the way to a directory anew after it was dropped', onLinux, async (t) => {
-    const root = await temporaryDirectory(t);
+    const root = temporaryDirectory();
     const store = await openDirectoryObjectStore(root);
     await store.put('a/one', Uint8Array.of(1));
     const synced = await recordSyncs(t);
@@ -71,7 +71,7 @@ describe('directory object store', () => {
     'shares the sync of a directory among puts, each of which has one that began after it',
     onLinux,
     async (t) => {
-      const root = await temporaryDirectory(t);
+      const root = temporaryDirectory();
       const store = await openDirectoryObjectStore(root);
       const directory = join(root, 'a+');
       await store.put('a/first', Uint8Array.of(1));
@@ -104,7 +104,7 @@ describe('directory object store', () => {
     'tells every put that shares a sync of its failure, and syncs anew after it',
     onLinux,
     async (t) => {
-      const root = await temporaryDirectory(t);
+      const root = temporaryDirectory();
       const store = await openDirectoryObjectStore(root);
       await store.put('a/first', Uint8Array.of(1));
       let isBroken = true;
@@ -120,7 +120,7 @@ describe('directory object store', () => {
   );
 
   it('syncs a deletion', onLinux, async (t) => {
-    const root = await temporaryDirectory(t);
+    const root = temporaryDirectory();
     const store = await openDirectoryObjectStore(root);
     await store.put('a/one', Uint8Array.of(1));
     const synced = await recordSyncs(t);
@@ -129,7 +129,7 @@ describe('directory object store', () => {
   });
 
   it('keeps the old octets and no litter when the file cannot be synced', onLinux, async (t) => {
-    const root = await temporaryDirectory(t);
+    const root = temporaryDirectory();
     const store = await openDirectoryObjectStore(root);
     await store.put('a', Uint8Array.of(1));
     await recordSyncs(t, (path) => path.includes('.incoming/'));
@@ -139,14 +139,14 @@ describe('directory object store', () => {
   });
 
   it('does not report success when the name cannot be synced', onLinux, async (t) => {
-    const root = await temporaryDirectory(t);
+    const root = temporaryDirectory();
     const store = await openDirectoryObjectStore(root);
     await recordSyncs(t, (path) => path === root);
     await assert.rejects(store.put('a', Uint8Array.of(2)), (error) => isStoreError(error, 'io'));
   });
 
-  it('removes what dead processes left, and nothing that a living one is writing', async (t) => {
-    const root = await temporaryDirectory(t);
+  it('removes what dead processes left, and nothing that a living one is writing', async () => {
+    const root = temporaryDirectory();
     await openDirectoryObjectStore(root);
     const incoming = join(root, '.incoming');
     const dead = spawn(process.execPath, ['-e', '0']);
@@ -168,7 +168,7 @@ describe('directory object store', () => {
   });
 
   it('leaves alone what another store of this process is writing', onLinux, async (t) => {
-    const root = await temporaryDirectory(t);
+    const root = temporaryDirectory();
     const store = await openDirectoryObjectStore(root);
     const stillThere: boolean[] = [];
     await recordSyncs(t, async (path) => {
@@ -182,7 +182,7 @@ describe('directory object store', () => {
   });
 
   it('puts anew what was taken away under it, and gives up in the end', onLinux, async (t) => {
-    const root = await temporaryDirectory(t);
+    const root = temporaryDirectory();
     const store = await openDirectoryObjectStore(root);
     let losses = 3;
     await recordSyncs(t, async (path) => {
@@ -197,8 +197,8 @@ describe('directory object store', () => {
     assert.deepEqual(await store.get('a'), Uint8Array.of(1));
   });
 
-  it('leaves no litter where it dropped a prefix', async (t) => {
-    const root = await temporaryDirectory(t);
+  it('leaves no litter where it dropped a prefix', async () => {
+    const root = temporaryDirectory();
     const store = await openDirectoryObjectStore(root);
     await store.put('a/b/c', Uint8Array.of(1));
     await store.deleteAll('a');
@@ -207,15 +207,15 @@ describe('directory object store', () => {
   });
 
   it('syncs the way to the directory it creates', onLinux, async (t) => {
-    const directory = await temporaryDirectory(t);
+    const directory = temporaryDirectory();
     const synced = await recordSyncs(t);
     await openDirectoryObjectStore(join(directory, 'x', 'y'));
     const way = [directory, join(directory, 'x'), join(directory, 'x', 'y')];
     assert.deepEqual(synced, way);
   });
 
-  it('does not list what no key can name', async (t) => {
-    const root = await temporaryDirectory(t);
+  it('does not list what no key can name', async () => {
+    const root = temporaryDirectory();
     const store = await openDirectoryObjectStore(root);
     await mkdir(join(root, 'lost+found'));
     await mkdir(join(root, 'plain'));
@@ -226,22 +226,22 @@ describe('directory object store', () => {
     assert.deepEqual(await keysOf(store, ''), []);
   });
 
-  it('refuses an object over the limit before it writes anything', async (t) => {
-    const root = await temporaryDirectory(t);
+  it('refuses an object over the limit before it writes anything', async () => {
+    const root = temporaryDirectory();
     const store = await openDirectoryObjectStore(root);
     const huge = new Uint8Array(MAX_OBJECT_OCTETS + 1);
     await assert.rejects(store.put('a', huge), (error) => isStoreError(error, 'too-large'));
     assert.deepEqual(await readdir(root), ['.incoming']);
   });
 
-  it('reports a root that is a file as io', async (t) => {
-    const path = join(await temporaryDirectory(t), 'file');
+  it('reports a root that is a file as io', async () => {
+    const path = join(temporaryDirectory(), 'file');
     await writeFile(path, '');
     await assert.rejects(openDirectoryObjectStore(path), (error) => isStoreError(error, 'io'));
   });
 
-  it('never touches anything outside its directory, whatever the key', async (t) => {
-    const outer = await temporaryDirectory(t);
+  it('never touches anything outside its directory, whatever the key', async () => {
+    const outer = temporaryDirectory();
     const store = await openDirectoryObjectStore(join(outer, 'root'));
     const piece = fc.oneof(
       fc.constantFrom('..', '.', '/', '\\', '\0', '%2e', '+', 'a'),

@@ -4,16 +4,16 @@ import { setImmediate as setImmediateCallback } from 'node:timers';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import fc from 'fast-check';
 import { sql } from 'kysely';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { type Database, openDatabase } from '../src/database.ts';
 import { GroupCommit } from '../src/group-commit.ts';
 import { isStoreError } from '../src/store-error.ts';
 import { idsOf, insert, range } from './database-conformance.ts';
 import { DEVICE_MIGRATIONS, type DeviceSchema } from './device-schema.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 /** A database in a file that counts its transactions. */
 async function open(t: TestContext) {
-  const url = `sqlite:${await temporaryDirectory(t)}/test.db`;
+  const url = `sqlite:${temporaryDirectory()}/test.db`;
   const database = await openDatabase<DeviceSchema>(url, DEVICE_MIGRATIONS);
   t.after(() => database.close());
   const counted = { transactions: 0 };

@@ -6,13 +6,13 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { openDatabase } from '../src/database.ts';
 import { openDirectoryObjectStore } from '../src/directory-object-store.ts';
 import { idsOf } from './database-conformance.ts';
 import { DEVICE_MIGRATIONS, type DeviceSchema } from './device-schema.ts';
 import { PAIR_BASE, versionOctets } from './killed-writer.ts';
 import { keysOf } from './object-store-conformance.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 const WRITER = fileURLToPath(new URL('./killed-writer.ts', import.meta.url));
 
@@ -23,8 +23,8 @@ const LIVES_MS = [1, 17, 90, 233];
 // it out is shown in directory-object-store.test.ts and sqlite-database.test.ts.
 describe('after kill -9', () => {
   for (const life of LIVES_MS) {
-    it(`everything acknowledged is there whole (killed ${life} ms after the first)`, async (t) => {
-      const directory = await temporaryDirectory(t);
+    it(`everything acknowledged is there whole (killed ${life} ms after the first)`, async () => {
+      const directory = temporaryDirectory();
       const lines = await runAndKill(directory, life);
       await assertObjects(directory, lines);
       await assertRows(directory, lines);

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { sql } from 'kysely';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { type Database, type Migration, openDatabase } from '../src/database.ts';
 import { migrate } from '../src/migration.ts';
 import { SqliteConnection } from '../src/sqlite-connection.ts';
 import { isStoreError, type StoreErrorCode } from '../src/store-error.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 const ONE: Migration = { name: 'one', statements: ['create table a (x integer) strict'] };
 const TWO: Migration = {
@@ -21,8 +21,8 @@ interface Schema {
   chrysalis_migration: { position: number; name: string };
 }
 
-async function temporaryUrl(t: TestContext): Promise<string> {
-  return `sqlite:${join(await temporaryDirectory(t), 'test.db')}`;
+async function temporaryUrl(): Promise<string> {
+  return `sqlite:${join(temporaryDirectory(), 'test.db')}`;
 }
 
 async function contentOf(url: string, migrations: readonly Migration[]): Promise<number[]> {
@@ -42,8 +42,8 @@ async function appliedIn(database: Database<Schema>): Promise<string[]> {
 }
 
 describe('migrations', () => {
-  it('are applied in order, once', async (t) => {
-    const url = await temporaryUrl(t);
+  it('are applied in order, once', async () => {
+    const url = await temporaryUrl();
     assert.deepEqual(await contentOf(url, [ONE]), []);
     assert.deepEqual(await contentOf(url, [ONE, TWO]), [1, 2]);
     assert.deepEqual(await contentOf(url, [ONE, TWO, THREE]), [1, 2, 11, 12]);
@@ -53,16 +53,16 @@ describe('migrations', () => {
     await database.close();
   });
 
-  it('of a newer program make an older one refuse the database, unchanged', async (t) => {
-    const url = await temporaryUrl(t);
+  it('of a newer program make an older one refuse the database, unchanged', async () => {
+    const url = await temporaryUrl();
     await contentOf(url, [ONE, TWO]);
     const older = openDatabase(url, [ONE, THREE]);
     await assert.rejects(older, (error) => isStoreError(error, 'newer-schema'));
     assert.deepEqual(await contentOf(url, [ONE, TWO]), [1, 2]);
   });
 
-  it('leave no trace when they fail, those before them stay', async (t) => {
-    const url = await temporaryUrl(t);
+  it('leave no trace when they fail, those before them stay', async () => {
+    const url = await temporaryUrl();
     const wrong: Migration = {
       name: 'wrong',
       statements: ['insert into a values (9)', 'nonsense'],
@@ -81,8 +81,8 @@ describe('migrations', () => {
     await assert.rejects(attempt, (error) => isStoreError(error, 'invalid-migration'));
   });
 
-  it('are applied once when many open the database at the same time', async (t) => {
-    const url = await temporaryUrl(t);
+  it('are applied once when many open the database at the same time', async () => {
+    const url = await temporaryUrl();
     const opened = await Promise.all(
       Array.from({ length: 6 }, () => openDatabase<Schema>(url, [ONE, TWO, THREE])),
     );
@@ -96,7 +96,7 @@ describe('migrations', () => {
   });
 
   it('are read again under the lock, by which another may have been faster', async (t) => {
-    const path = join(await temporaryDirectory(t), 'test.db');
+    const path = join(temporaryDirectory(), 'test.db');
     const connect = () => {
       const connection = new SqliteConnection(path);
       t.after(() => connection.close());
@@ -123,8 +123,8 @@ describe('migrations', () => {
       return true;
     };
 
-    it('refuse each other when one is older, and nothing changes', async (t) => {
-      const directory = await temporaryDirectory(t);
+    it('refuse each other when one is older, and nothing changes', async () => {
+      const directory = temporaryDirectory();
       const path = join(directory, 'test.db');
       const url = `sqlite:${path}`;
       await contentOf(url, [ONE, TWO]);
@@ -138,8 +138,8 @@ describe('migrations', () => {
       assert.deepEqual(await readdir(directory), ['test.db']);
     });
 
-    it('find no database where none was made, and make none', async (t) => {
-      const directory = await temporaryDirectory(t);
+    it('find no database where none was made, and make none', async () => {
+      const directory = temporaryDirectory();
       const path = join(directory, 'test.db');
       await assert.rejects(
         look(`sqlite:${path}`, [ONE]),
@@ -153,7 +153,7 @@ describe('migrations', () => {
     });
 
     it('read what a writer has committed, while it goes on, and write nothing', async (t) => {
-      const url = await temporaryUrl(t);
+      const url = await temporaryUrl();
       const writer = await openDatabase<Schema>(url, [ONE, TWO]);
       t.after(() => writer.close());
       const reader = await look(url, [ONE, TWO]);
@@ -170,8 +170,8 @@ describe('migrations', () => {
     });
   });
 
-  it('do not make an up-to-date database wait for a writer', async (t) => {
-    const url = await temporaryUrl(t);
+  it('do not make an up-to-date database wait for a writer', async () => {
+    const url = await temporaryUrl();
     const database = await openDatabase<Schema>(url, [ONE]);
     await database.transaction(async (query) => {
       await query.insertInto('a').values({ x: 1 }).execute();

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { patiently, SqliteConnection } from '../src/sqlite-connection.ts';
 import { isStoreError, StoreError } from '../src/store-error.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 function open(t: TestContext): SqliteConnection {
   const connection = new SqliteConnection(':memory:');
@@ -72,7 +72,7 @@ describe('sqlite connection', () => {
   });
 
   it('that only reads refuses to write', async (t) => {
-    const path = join(await temporaryDirectory(t), 'test.db');
+    const path = join(temporaryDirectory(), 'test.db');
     const connections = [new SqliteConnection(path), new SqliteConnection(path)] as const;
     t.after(() => connections.forEach((connection) => void connection.close()));
     const [writer, reader] = connections;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { sql } from 'kysely';
+import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { openDatabase } from '../src/database.ts';
 import { createFailingDatabase, type TransactionOutcome } from '../src/failing-database.ts';
 import { isStoreError } from '../src/store-error.ts';
@@ -11,7 +12,6 @@ import { databaseConformance, idsOf, insert, range } from './database-conformanc
 import { databaseFaultConformance } from './database-fault-conformance.ts';
 import { DEVICE_MIGRATIONS, type DeviceSchema } from './device-schema.ts';
 import { recordSyncs } from './sync-recorder.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 const onLinux = { skip: process.platform !== 'linux' && 'names of open files come from /proc' };
 
@@ -26,20 +26,20 @@ databaseConformance('sqlite in memory', async (t) => {
 });
 
 databaseConformance('sqlite in a file', async (t) => {
-  const database = await open(`sqlite:${await temporaryDirectory(t)}/test.db`);
+  const database = await open(`sqlite:${temporaryDirectory()}/test.db`);
   t.after(() => database.close());
   return database;
 });
 
 databaseFaultConformance('sqlite in a file', async (t) => {
-  const database = await open(`sqlite:${await temporaryDirectory(t)}/test.db`);
+  const database = await open(`sqlite:${temporaryDirectory()}/test.db`);
   t.after(() => database.close());
   return createFailingDatabase(database, (count) => OUTCOMES[count % OUTCOMES.length]!);
 });
 
 describe('sqlite in a file', () => {
-  it('is there again after close, in one file that only its owner reads', async (t) => {
-    const path = join(await temporaryDirectory(t), 'test.db');
+  it('is there again after close, in one file that only its owner reads', async () => {
+    const path = join(temporaryDirectory(), 'test.db');
     const first = await open(`sqlite:${path}`);
     await insert(first.query, 1);
     for (const file of [path, `${path}-wal`, `${path}-shm`]) {
@@ -52,8 +52,8 @@ describe('sqlite in a file', () => {
     await second.close();
   });
 
-  it('closes what was opened and never queried', async (t) => {
-    const directory = await temporaryDirectory(t);
+  it('closes what was opened and never queried', async () => {
+    const directory = temporaryDirectory();
     const database = await open(`sqlite:${directory}/test.db`);
     assert.deepEqual((await readdir(directory)).toSorted(), [
       'test.db',
@@ -68,7 +68,7 @@ describe('sqlite in a file', () => {
   });
 
   it('syncs every commit: write-ahead log, synchronous FULL, foreign keys', async (t) => {
-    const database = await open(`sqlite:${await temporaryDirectory(t)}/test.db`);
+    const database = await open(`sqlite:${temporaryDirectory()}/test.db`);
     t.after(() => database.close());
     const pragma = async (name: string) => {
       const { rows } = await sql
@@ -82,7 +82,7 @@ describe('sqlite in a file', () => {
   });
 
   it('makes the name of a new database durable', onLinux, async (t) => {
-    const directory = await temporaryDirectory(t);
+    const directory = temporaryDirectory();
     const synced = await recordSyncs(t);
     const database = await open(`sqlite:${directory}/test.db`);
     t.after(() => database.close());
@@ -90,7 +90,7 @@ describe('sqlite in a file', () => {
   });
 
   it('answers reads while a transaction is under way, with the state before it', async (t) => {
-    const database = await open(`sqlite:${await temporaryDirectory(t)}/test.db`);
+    const database = await open(`sqlite:${temporaryDirectory()}/test.db`);
     t.after(() => database.close());
     await insert(database.query, 1);
     const { promise: hold, resolve: go } = Promise.withResolvers<void>();
@@ -108,7 +108,7 @@ describe('sqlite in a file', () => {
   });
 
   it('takes turns with another opener of the file, and the event loop runs meanwhile', async (t) => {
-    const url = `sqlite:${await temporaryDirectory(t)}/test.db`;
+    const url = `sqlite:${temporaryDirectory()}/test.db`;
     const [one, other] = await Promise.all([open(url), open(url)]);
     t.after(() => Promise.all([one.close(), other.close()]));
     const holding = one.transaction(async (query) => {
@@ -128,7 +128,7 @@ describe('sqlite in a file', () => {
   });
 
   it('lets a single statement wait for another opener too', async (t) => {
-    const url = `sqlite:${await temporaryDirectory(t)}/test.db`;
+    const url = `sqlite:${temporaryDirectory()}/test.db`;
     const [one, other] = await Promise.all([open(url), open(url)]);
     t.after(() => Promise.all([one.close(), other.close()]));
     const holding = one.transaction(async (query) => {
@@ -142,7 +142,7 @@ describe('sqlite in a file', () => {
   });
 
   it('loses no increment between two openers', async (t) => {
-    const url = `sqlite:${await temporaryDirectory(t)}/test.db`;
+    const url = `sqlite:${temporaryDirectory()}/test.db`;
     const openers = await Promise.all([open(url), open(url)]);
     t.after(() => Promise.all(openers.map((database) => database.close())));
     const increment = (index: number) =>
@@ -156,7 +156,7 @@ describe('sqlite in a file', () => {
   });
 
   it('refuses what follows in a transaction that the engine itself gave up', async (t) => {
-    const database = await open(`sqlite:${await temporaryDirectory(t)}/test.db`);
+    const database = await open(`sqlite:${temporaryDirectory()}/test.db`);
     t.after(() => database.close());
     await insert(database.query, 1);
     const attempt = database.transaction(async (query) => {
@@ -173,7 +173,7 @@ describe('sqlite in a file', () => {
   });
 
   it('says full when there is no space, and goes on when there is', async (t) => {
-    const database = await open(`sqlite:${await temporaryDirectory(t)}/test.db`);
+    const database = await open(`sqlite:${temporaryDirectory()}/test.db`);
     t.after(() => database.close());
     const limit = (pages: number) =>
       sql.raw(`pragma max_page_count = ${pages}`).execute(database.query);
@@ -189,26 +189,26 @@ describe('sqlite in a file', () => {
   });
 
   it('refuses to stream', async (t) => {
-    const database = await open(`sqlite:${await temporaryDirectory(t)}/test.db`);
+    const database = await open(`sqlite:${temporaryDirectory()}/test.db`);
     t.after(() => database.close());
     const stream = database.query.selectFrom('device').selectAll().stream();
     await assert.rejects(stream.next(), (error) => isStoreError(error, 'query'));
   });
 
-  it('says corrupt of a file that is not a database, and leaves it alone', async (t) => {
-    const path = join(await temporaryDirectory(t), 'test.db');
+  it('says corrupt of a file that is not a database, and leaves it alone', async () => {
+    const path = join(temporaryDirectory(), 'test.db');
     await writeFile(path, 'this is a letter and not a database\n'.repeat(100));
     await assert.rejects(open(`sqlite:${path}`), (error) => isStoreError(error, 'corrupt'));
     assert.equal((await stat(path)).size, 3600);
   });
 
-  it('says io of a directory that is missing', async (t) => {
-    const path = join(await temporaryDirectory(t), 'missing', 'test.db');
+  it('says io of a directory that is missing', async () => {
+    const path = join(temporaryDirectory(), 'missing', 'test.db');
     await assert.rejects(open(`sqlite:${path}`), (error) => isStoreError(error, 'io'));
   });
 
   it('takes a path that looks like a URI for a path', async (t) => {
-    const directory = await temporaryDirectory(t);
+    const directory = temporaryDirectory();
     const home = process.cwd();
     process.chdir(directory);
     t.after(() => process.chdir(home));
