@@ -3,6 +3,7 @@ import { formatTime32, type Time32 } from '@chrysalis/ieee1609dot2';
 import { formatHex } from '@chrysalis/scms';
 import { type Database, type ObjectStore, wordsOf } from '@chrysalis/store';
 import { sql } from 'kysely';
+import { KnownBacklog } from './backlog.ts';
 import { fileKey } from './batch-file.ts';
 import { Blacklist, type BlacklistEntry } from './blacklist.ts';
 import {
@@ -207,7 +208,8 @@ async function reportOf(
   const isActive = row.status === 'active' && blacklist === undefined;
   // A contact sets a device that paused going again before it is answered.
   const status = row.status === 'paused' ? 'active' : row.status;
-  const next = await nextFile({ ...row, status }, options, now);
+  const backlog = new KnownBacklog(options.database);
+  const next = await nextFile({ ...row, status }, options, backlog, now);
   return {
     kind: row.kind,
     status: row.status,

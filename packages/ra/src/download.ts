@@ -8,6 +8,7 @@ import {
 } from '@chrysalis/scms';
 import { StoreError } from '@chrysalis/store';
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
+import { KnownBacklog } from './backlog.ts';
 import { fileKey, isWholeZip } from './batch-file.ts';
 import type { Contacts } from './contacts.ts';
 import type { KnownDevice } from './device-registry.ts';
@@ -49,12 +50,14 @@ export class Downloads {
   readonly #authenticator: Authenticator;
   readonly #tries: Tries;
   readonly #contacts: Contacts;
+  readonly #backlog: KnownBacklog;
 
   constructor(options: RaOptions, authenticator: Authenticator, tries: Tries, contacts: Contacts) {
     this.#options = options;
     this.#authenticator = authenticator;
     this.#tries = tries;
     this.#contacts = contacts;
+    this.#backlog = new KnownBacklog(options.database);
   }
 
   /** `GET /download/batch`: the zip of one i-period. @throws Refusal */
@@ -87,7 +90,8 @@ export class Downloads {
       if (!device)
         throw new Refusal('raNoInfoFileAvailable', `expected a device of ours, saw ${name}`);
       const octets = new Uint8Array(4);
-      const { time } = await nextFile(device, this.#options, timeOf(this.#options.clock));
+      const now = timeOf(this.#options.clock);
+      const { time } = await nextFile(device, this.#options, this.#backlog, now);
       new DataView(octets.buffer).setUint32(0, time);
       return { name, octets };
     });

@@ -1,6 +1,7 @@
 /** What `.info` tells a device: when the first file that is not there yet will be. */
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import type { Database } from '@chrysalis/store';
+import { type Backlog, type KnownBacklog, type Wait, waitOf } from './backlog.ts';
 import type { Device } from './device-registry.ts';
 import {
   endOfChain,
@@ -10,6 +11,7 @@ import {
   skipsShuffle,
   supplySec,
 } from './horizon.ts';
+import { MAX_WAITING } from './pca-requests.ts';
 import { DROP_GRACE_MS, type OverClaim, readOverClaim } from './periods-over.ts';
 import type { RaSchema } from './schema.ts';
 import { endOf, startOf } from './validity.ts';
@@ -51,12 +53,13 @@ const IN_THE_MAKING_SEC = 60;
 
 /**
  * The first file that is not there, and the time at which it will be: late rather than early. A file is begun when it comes
- * within the supply, and may wait in the shuffle as long as the policy lets it. One that should be there already is looked
- * for among what is being made.
+ * within the supply and those before it are made, and may wait in the shuffle as long as the policy lets it. One that should
+ * be there already is looked for among what is being made.
  */
 export async function nextFile(
   device: Schedule,
   options: NextFileOptions,
+  backlog: KnownBacklog,
   now: Time32,
 ): Promise<NextFile> {
   const soonest = firstPossible(device, options, now);
@@ -74,8 +77,31 @@ export async function nextFile(
   if (device.filed_through < device.first_i && now < device.available_at) {
     return { i, begunAt, time: device.available_at };
   }
-  const leavesAt = leavesShuffleAt(device, i, { making, options, begunAt, now });
-  return { i, begunAt, time: Math.max(now, leavesAt) + IN_THE_MAKING_SEC };
+  const wait = waitFor(device, i, await backlog.at(now), options, now);
+  const leavesAt = leavesShuffleAt(device, i, { making, options, begunAt, wait, now });
+  const atPcaSec = isBegun(device, i) ? wait.begunSec : 0;
+  return { i, begunAt, time: Math.max(now, leavesAt) + atPcaSec + IN_THE_MAKING_SEC };
+}
+
+interface Waits extends Wait {
+  /** Of a file whose requests are there: behind no more than are let wait for the PCA. */
+  readonly begunSec: number;
+}
+
+/** Behind what others get; one that is made alone waits for nobody. */
+function waitFor(
+  device: Schedule,
+  i: number,
+  backlog: Backlog,
+  { iPeriod, policy }: Horizon,
+  now: Time32,
+): Waits {
+  const { certificatesPerPeriod } = policy;
+  if (device.kind !== 'pseudonym') return { beforePeriodSec: 0, inPeriodSec: 0, begunSec: 0 };
+  const current = iPeriod.at(now);
+  const wait = waitOf(backlog, { device, i, current, certificatesPerPeriod });
+  const mostSec = Math.ceil(MAX_WAITING / (backlog.perSec ?? Number.POSITIVE_INFINITY));
+  return { ...wait, begunSec: Math.min(wait.beforePeriodSec + wait.inPeriodSec, mostSec) };
 }
 
 /** What was not made in its period is not made any more. */
@@ -130,6 +156,7 @@ interface Underway {
   readonly making: Making;
   readonly options: NextFileOptions;
   readonly begunAt: Time32;
+  readonly wait: Wait;
   readonly now: Time32;
 }
 
@@ -137,12 +164,14 @@ interface Underway {
 function leavesShuffleAt(
   device: Schedule,
   i: number,
-  { making, options, begunAt, now }: Underway,
+  { making, options, begunAt, wait, now }: Underway,
 ): Time32 {
   const { shuffleMaxAgeSec } = options.policy;
   if (!isBegun(device, i)) {
     const isPooled = device.kind === 'pseudonym' && !skipsShuffle(device, i, options);
-    return Math.max(now, begunAt) + (isPooled ? shuffleMaxAgeSec : 0);
+    // What is due before is worked on until then.
+    const itsTurnAt = Math.max(now + wait.beforePeriodSec, begunAt) + wait.inPeriodSec;
+    return itsTurnAt + (isPooled ? shuffleMaxAgeSec : 0);
   }
   const { epochs, filling } = making;
   const epoch = epochs.get(i);

@@ -18,11 +18,17 @@ export class PcaDispatch {
   readonly #view: OperatorsView;
   readonly #outage = new Outage();
   #window = FIRST_WINDOW;
+  #certified = 0;
 
   constructor(options: PipelineOptions, requests: PcaRequests, view: OperatorsView) {
     this.#options = options;
     this.#requests = requests;
     this.#view = view;
+  }
+
+  /** Certificates that came from the PCA since the start. */
+  get certified(): number {
+    return this.#certified;
   }
 
   /** Time before which the PCA is not asked. */
@@ -39,7 +45,7 @@ export class PcaDispatch {
     const results = await Promise.all(
       due.map(async (request) => ({ request, outcome: await this.#send(request) })),
     );
-    await this.#requests.record(results);
+    this.#certified += await this.#requests.record(results);
     this.#explain(results);
     const givenUp = await this.#requests.giveUp(results);
     for (const week of givenUp)

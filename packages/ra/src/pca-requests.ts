@@ -21,6 +21,9 @@ const SKIPPING_EPOCH = -(2 ** 40);
 /** Steps after which what waits is counted anew: other processes put in and take out as well. */
 const RECOUNT_AFTER = 100;
 
+/** Requests that wait for the PCA before no more are made: bounds the database when the PCA is down. */
+export const MAX_WAITING = 20_000;
+
 /** Attempts after which a file is given up when the PCA says that it never will certify what is in it. */
 const GIVE_UP_AFTER = 3;
 

@@ -1,6 +1,7 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import { timeOf } from '@chrysalis/scms';
 import { backOffSec } from './back-off.ts';
+import { Pace } from './backlog.ts';
 import { Filing } from './filing.ts';
 import { OVERLAP_SEC } from './horizon.ts';
 import { LinkageSupply } from './linkage-supply.ts';
@@ -8,13 +9,11 @@ import { NumberedSupply } from './numbered-supply.ts';
 import { OperatorsView } from './operators-view.ts';
 import type { PipelineOptions } from './options.ts';
 import { PcaDispatch } from './pca-dispatch.ts';
-import { PcaRequests } from './pca-requests.ts';
+import { MAX_WAITING, PcaRequests } from './pca-requests.ts';
 import { DROP_GRACE_MS, PeriodsOver, writeOverClaim } from './periods-over.ts';
 import { Retirement } from './retirement.ts';
 import { WeeksAhead } from './weeks-ahead.ts';
 
-/** Requests that wait for the PCA before no more are made: bounds the database when the PCA is down. */
-const MAX_WAITING = 20_000;
 /** The longest sleep, so that a clock that was set is noticed; and the longest pause after a fault of ours. */
 const MAX_SLEEP_SEC = 60;
 const MIN_SLEEP_MS = 100;
@@ -52,6 +51,7 @@ export class Pipeline implements PipelineHost {
   readonly #filing: Filing;
   readonly #retirement: Retirement;
   readonly #periodsOver: PeriodsOver;
+  readonly #pace: Pace;
   /** The last that was written down. */
   #claimedOver: number | undefined;
   #state: PipelineState = 'starting';
@@ -71,6 +71,7 @@ export class Pipeline implements PipelineHost {
     this.#filing = new Filing(options, this.#view);
     this.#retirement = new Retirement(options, this.#view);
     this.#periodsOver = new PeriodsOver(options.dropGraceMs ?? DROP_GRACE_MS);
+    this.#pace = new Pace(options.database);
   }
 
   get state(): PipelineState {
@@ -105,7 +106,7 @@ export class Pipeline implements PipelineHost {
     while (!this.#stopping) {
       try {
         this.#awake = false;
-        if (await this.step()) await yieldToDevices();
+        if (await this.#timedStep()) await yieldToDevices();
         else await this.#sleepUnlessWoken(await this.#untilNext());
         if (faults > 0) await this.#view.over('pipeline');
         faults = 0;
@@ -117,6 +118,13 @@ export class Pipeline implements PipelineHost {
         await this.#sleepUnlessWoken(backOffSec(faults++, MAX_SLEEP_SEC) * 1000);
       }
     }
+  }
+
+  async #timedStep(): Promise<boolean> {
+    const [begunAt, certified] = [performance.now(), this.#dispatch.certified];
+    if (!(await this.step())) return false;
+    await this.#pace.worked(performance.now() - begunAt, this.#dispatch.certified - certified);
+    return true;
   }
 
   /** Does a little of everything; false when there was nothing to do. */

@@ -1,0 +1,172 @@
+/** How long a file waits behind those of other devices, and that `.info` says so. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { timeOf } from '@chrysalis/scms';
+import { KnownBacklog, Pace, readBacklog, waitOf } from '../src/backlog.ts';
+import { readSetting, writeSetting } from '../src/setting.ts';
+import { insertDevice } from './device-rows.ts';
+import { createScene, type Registered } from './scene.ts';
+import { createStage } from './stage.ts';
+
+const CURRENT = 100;
+/** What a file that is begun is expected to need. */
+const MAKING = 60;
+
+function waitAmong(groups: [lastI: number, filedThrough: number, count: number][], id = 1000) {
+  const backlog = {
+    perSec: 10,
+    groups: groups.map(([lastI, filedThrough, count]) => ({ lastI, filedThrough, count })),
+    greatestId: 1000,
+  };
+  const of = (i: number) => {
+    const place = { device: { id }, i, current: CURRENT, certificatesPerPeriod: 20 };
+    const { beforePeriodSec, inPeriodSec } = waitOf(backlog, place);
+    return [beforePeriodSec, inPeriodSec];
+  };
+  return of;
+}
+
+describe('a backlog', () => {
+  it('is what the nearer weeks of all devices take, and the same week of older devices', () => {
+    const wait = waitAmong([[1000, CURRENT - 1, 50]]);
+    assert.deepEqual(wait(CURRENT), [0, 100]);
+    assert.deepEqual(wait(CURRENT + 3), [300, 100]);
+    assert.deepEqual(waitAmong([[1000, CURRENT - 1, 50]], 500)(CURRENT + 3), [300, 50]);
+  });
+
+  it('has none of what is there, over, or behind the end of a device', () => {
+    const lagging = waitAmong([[1000, -1, 50]]);
+    assert.deepEqual(lagging(CURRENT), [0, 100], 'weeks that are over are not made');
+    const ahead = waitAmong([[1000, CURRENT + 9, 50]]);
+    assert.deepEqual(ahead(CURRENT + 9), [0, 0]);
+    assert.deepEqual(ahead(CURRENT + 10), [0, 100]);
+    const ending = waitAmong([[CURRENT + 1, CURRENT - 1, 50]]);
+    assert.deepEqual(ending(CURRENT + 9), [200, 0]);
+  });
+
+  it('is as long as the sum over its groups', () => {
+    const wait = waitAmong([
+      [1000, CURRENT - 1, 50],
+      [1000, CURRENT + 1, 7],
+    ]);
+    assert.deepEqual(wait(CURRENT + 2), [200, 114]);
+  });
+
+  it('is nothing that is said before the pace was ever measured', () => {
+    const backlog = { perSec: undefined, groups: [], greatestId: 0 };
+    const place = { device: { id: 1 }, i: 9, current: 1, certificatesPerPeriod: 20 };
+    assert.deepEqual(waitOf(backlog, place), { beforePeriodSec: 0, inPeriodSec: 0 });
+  });
+
+  it('is read with the devices that get something', async (t) => {
+    const { database } = await createScene(t);
+    await writeSetting(database.query, 'pace_per_hour', 7200);
+    await insertDevice(database, { last_i: 9 });
+    const id = await insertDevice(database, { last_i: 9 });
+    await insertDevice(database, { last_i: 9, kind: 'identification' });
+    await insertDevice(database, { last_i: 9, status: 'paused' });
+    const youngest = await insertDevice(database, { last_i: 9 });
+    await database.query.updateTable('device').set({ blocked: 1 }).where('id', '=', id).execute();
+    assert.deepEqual(await readBacklog(database), {
+      perSec: 2,
+      groups: [{ lastI: 9, filedThrough: -1, count: 2 }],
+      greatestId: youngest,
+    });
+  });
+
+  it('is read once for all who ask within ten seconds, whatever the clock does', async (t) => {
+    const { database } = await createScene(t);
+    const known = new KnownBacklog(database);
+    const perSec = async (now: number) => (await known.at(now)).perSec;
+    assert.equal(await perSec(1000), undefined);
+    await writeSetting(database.query, 'pace_per_hour', 3600);
+    assert.equal(await perSec(1009), undefined);
+    assert.equal(await perSec(1010), 1);
+    await writeSetting(database.query, 'pace_per_hour', 7200);
+    assert.equal(await perSec(900), 2);
+  });
+
+  it('that could not be read is read anew', async (t) => {
+    const { database } = await createScene(t);
+    const known = new KnownBacklog(database);
+    const { query } = database;
+    let isBroken = true;
+    const broken = new KnownBacklog({
+      ...database,
+      get query() {
+        if (isBroken) throw new Error('broken');
+        return query;
+      },
+    });
+    await assert.rejects(broken.at(5));
+    isBroken = false;
+    assert.deepEqual(await broken.at(5), await known.at(5));
+  });
+});
+
+describe('the pace of a pipeline', () => {
+  it('is taken after half a minute of work, and believed by and by', async (t) => {
+    const { database } = await createScene(t);
+    const pace = new Pace(database);
+    const known = () => readSetting(database.query, 'pace_per_hour');
+    await pace.worked(29_999, 300);
+    assert.equal(await known(), undefined);
+    await pace.worked(1, 0);
+    assert.equal(await known(), 36_000);
+    await pace.worked(30_000, 600);
+    assert.equal(await known(), 46_800, 'three tenths of the way to 72,000');
+    await pace.worked(30_000, 0);
+    assert.equal(await known(), 46_800, 'work that certifies nothing says nothing');
+    const next = new Pace(database);
+    await next.worked(60_000, 0);
+    await next.worked(3_600_000, 46_800);
+    assert.equal(await known(), 46_800);
+  });
+});
+
+describe('.info behind a backlog', () => {
+  it('says when it is the turn of the device', async (t) => {
+    const stage = await createStage(t, { policy: { weeksAhead: 2, shuffleMaxAgeSec: 0 } });
+    const devices: Registered[] = [];
+    for (let n = 0; n < 4; n++) devices.push(await stage.register(stage.ra));
+    // A certificate a second; a week has three.
+    await writeSetting(stage.database.query, 'pace_per_hour', 3600);
+    stage.clock.advance(600);
+    const infos = () => Promise.all(devices.map((device) => stage.info(device)));
+    const now = timeOf(stage.clock);
+    assert.deepEqual(
+      await infos(),
+      [3, 6, 9, 12].map((sec) => now + sec + MAKING),
+    );
+    await stage.settle();
+    stage.clock.advance(10);
+    // Both weeks are there. The third is begun with the next period, for all at once.
+    const begins = stage.options.iPeriod.start(stage.currentI() + 1);
+    const third = [3, 6, 9, 12].map((sec) => begins + sec + MAKING);
+    assert.deepEqual(await infos(), third);
+    stage.toPeriod(1);
+    assert.deepEqual(await infos(), third);
+    await stage.settle();
+    for (const device of devices) {
+      assert(await stage.download(stage.ra, device, stage.currentI() + 1));
+    }
+  });
+
+  it('counts behind its requests no more than are let wait for the PCA', async (t) => {
+    const stage = await createStage(t, {
+      policy: { weeksAhead: 1, shuffleInitial: 'pooled', shuffleMaxAgeSec: 7200 },
+    });
+    const device = await stage.register(stage.ra);
+    await stage.settle();
+    await writeSetting(stage.database.query, 'pace_per_hour', 3600);
+    for (let n = 0; n < 3; n++) await insertDevice(stage.database, { last_i: 60_000 });
+    await stage.database.query
+      .updateTable('device_count')
+      .set({ count: 10_000_000 })
+      .where('last_i', '=', 60_000)
+      .execute();
+    // The time of its acknowledgement is over.
+    stage.clock.advance(9000);
+    assert.equal(await stage.info(device), timeOf(stage.clock) + 20_000 + MAKING);
+  });
+});
