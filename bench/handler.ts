@@ -5,6 +5,7 @@
 import { systemRandom } from '@chrysalis/crypto';
 import { timeOf } from '@chrysalis/scms';
 import { Authenticator } from '../packages/ra/src/authenticate.ts';
+import { KnownBacklog } from '../packages/ra/src/backlog.ts';
 import { Contacts } from '../packages/ra/src/contacts.ts';
 import { DeviceRegistry } from '../packages/ra/src/device-registry.ts';
 import { type Download, Downloads } from '../packages/ra/src/download.ts';
@@ -96,6 +97,7 @@ export class HandlerScene {
       new Authenticator(options, registry),
       new Tries({}, clock),
       new Contacts(options, () => {}),
+      new KnownBacklog(options.database),
     );
     return new HandlerScene(fixture, downloads, headers);
   }

@@ -8,7 +8,7 @@ import {
 } from '@chrysalis/scms';
 import { StoreError } from '@chrysalis/store';
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
-import { KnownBacklog } from './backlog.ts';
+import type { KnownBacklog } from './backlog.ts';
 import { fileKey, isWholeZip } from './batch-file.ts';
 import type { Contacts } from './contacts.ts';
 import type { KnownDevice } from './device-registry.ts';
@@ -52,12 +52,18 @@ export class Downloads {
   readonly #contacts: Contacts;
   readonly #backlog: KnownBacklog;
 
-  constructor(options: RaOptions, authenticator: Authenticator, tries: Tries, contacts: Contacts) {
+  constructor(
+    options: RaOptions,
+    authenticator: Authenticator,
+    tries: Tries,
+    contacts: Contacts,
+    backlog: KnownBacklog,
+  ) {
     this.#options = options;
     this.#authenticator = authenticator;
     this.#tries = tries;
     this.#contacts = contacts;
-    this.#backlog = new KnownBacklog(options.database);
+    this.#backlog = backlog;
   }
 
   /** `GET /download/batch`: the zip of one i-period. @throws Refusal */

@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { AuditedRefusals } from './audited-refusals.ts';
 import { Authenticator } from './authenticate.ts';
+import { KnownBacklog } from './backlog.ts';
 import { Blacklist } from './blacklist.ts';
 import { Contacts } from './contacts.ts';
 import { DeviceRegistry } from './device-registry.ts';
@@ -54,6 +55,7 @@ export async function openFrontOffice(
   const registry = new DeviceRegistry(options.database);
   const authenticator = new Authenticator(options, registry);
   const contacts = new Contacts(options, wakePipeline);
+  const backlog = new KnownBacklog(options.database);
   const tries = new Tries(options.tries, clock, undefined, siblings);
   const staples = ocsp && new OcspStaples({ ...options, ocsp });
   const refusals = audit && new AuditedRefusals(audit, clock, options.strangersShare);
@@ -62,11 +64,11 @@ export async function openFrontOffice(
   const app = createHttpServer(
     options,
     {
-      provisioning: new Provisioning(options, authenticator, registry, tries, contacts, {
+      provisioning: new Provisioning(options, authenticator, registry, tries, contacts, backlog, {
         publicUrl,
         wakePipeline,
       }),
-      downloads: new Downloads(options, authenticator, tries, contacts),
+      downloads: new Downloads(options, authenticator, tries, contacts, backlog),
       files,
       // Handed on by the back office, from the same pool.
       reports: options.ma && new MisbehaviorReports(options, options.ma),

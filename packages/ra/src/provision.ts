@@ -12,6 +12,7 @@ import {
 } from '@chrysalis/scms';
 import type { AcknowledgementEvent, RegistrationEvent } from './audit-event.ts';
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
+import { type KnownBacklog, waitOf } from './backlog.ts';
 import type { Contacts } from './contacts.ts';
 import type { Device, DeviceRegistry, KnownDevice, NewDevice } from './device-registry.ts';
 import { endOfChain } from './horizon.ts';
@@ -64,6 +65,7 @@ export class Provisioning {
   readonly #registry: DeviceRegistry;
   readonly #tries: Tries;
   readonly #contacts: Contacts;
+  readonly #backlog: KnownBacklog;
   readonly #publicUrl: () => string;
   readonly #wakePipeline: () => void;
 
@@ -73,6 +75,7 @@ export class Provisioning {
     registry: DeviceRegistry,
     tries: Tries,
     contacts: Contacts,
+    backlog: KnownBacklog,
     hooks: { publicUrl: () => string; wakePipeline: () => void },
   ) {
     this.#options = options;
@@ -80,6 +83,7 @@ export class Provisioning {
     this.#registry = registry;
     this.#tries = tries;
     this.#contacts = contacts;
+    this.#backlog = backlog;
     this.#publicUrl = hooks.publicUrl;
     this.#wakePipeline = hooks.wakePipeline;
   }
@@ -134,7 +138,7 @@ export class Provisioning {
     { kind, body, bodyHash, identified, request, former }: Asked,
     onReplaced = () => {},
   ): Promise<Uint8Array> {
-    const device = this.#describe(body, bodyHash, identified, request, former);
+    const device = await this.#describe(body, bodyHash, identified, request, former);
     const isSame = former !== undefined && asksForTheSame(former, device);
     const isRecorded = isSame
       ? await this.#registry.rename(former, device)
@@ -220,13 +224,13 @@ export class Provisioning {
     throw new Refusal('raDuplicateRequestReceived', 'expected one request at a time, saw two');
   }
 
-  #describe(
+  async #describe(
     body: Uint8Array,
     bodyHash: Uint8Array,
     { enrollment, signed }: IdentifiedRequest,
     request: ProvisioningRequest,
     former: Device | undefined,
-  ): NewDevice {
+  ): Promise<NewDevice> {
     const now = timeOf(this.#options.clock);
     const permissions = permissionsOf(enrollment.certificate.toBeSigned);
     if (permissions.length === 0) {
@@ -237,7 +241,7 @@ export class Provisioning {
     }
     const asked = this.#columnsOf(request, enrollment);
     const columns = former ? this.#columnsAfter(former, asked, enrollment) : asked;
-    const availableAt = this.#firstFileAt(request.type, now);
+    const availableAt = await this.#firstFileAt(request.type, columns.first_i, now);
     const hash = requestHash(body);
     return {
       ...columns,
@@ -285,11 +289,21 @@ export class Provisioning {
     }
   }
 
-  /** certDLTime: when the first file is expected. Only pseudonym certificates are shuffled (sections 1.4, 3.6). */
-  #firstFileAt(kind: CertificateKind, now: Time32): Time32 {
-    const { shuffleInitial, shuffleMaxAgeSec } = this.#options.policy;
-    const isPooled = kind === 'pseudonym' && shuffleInitial === 'pooled';
-    return now + PROMPT_SEC + (isPooled ? shuffleMaxAgeSec : 0);
+  /**
+   * certDLTime: when the first file is expected. Only pseudonym certificates are shuffled (sections 1.4, 3.6), and wait
+   * until those of all other devices are made that are as near.
+   */
+  async #firstFileAt(kind: CertificateKind, firstI: number, now: Time32): Promise<Time32> {
+    const promptly = now + PROMPT_SEC;
+    if (kind !== 'pseudonym') return promptly;
+    const { policy, iPeriod } = this.#options;
+    const { shuffleInitial, shuffleMaxAgeSec, certificatesPerPeriod } = policy;
+    const backlog = await this.#backlog.at(now);
+    const device = { id: backlog.greatestId };
+    const place = { device, i: firstI, current: iPeriod.at(now), certificatesPerPeriod };
+    const { beforePeriodSec, inPeriodSec } = waitOf(backlog, place);
+    const isPooled = shuffleInitial === 'pooled';
+    return promptly + beforePeriodSec + inPeriodSec + (isPooled ? shuffleMaxAgeSec : 0);
   }
 
   #acknowledge(kind: CertificateKind, hash: Uint8Array, certDLTime: Time32): Uint8Array {

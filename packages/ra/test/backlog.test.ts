@@ -11,6 +11,8 @@ import { createStage } from './stage.ts';
 const CURRENT = 100;
 /** What a file that is begun is expected to need. */
 const MAKING = 60;
+/** What a first file needs when nothing else is waiting. */
+const PROMPT = 5;
 
 function waitAmong(groups: [lastI: number, filedThrough: number, count: number][], id = 1000) {
   const backlog = {
@@ -150,6 +152,16 @@ describe('.info behind a backlog', () => {
     for (const device of devices) {
       assert(await stage.download(stage.ra, device, stage.currentI() + 1));
     }
+  });
+
+  it('is acknowledged to a new device', async (t) => {
+    const stage = await createStage(t, { policy: { weeksAhead: 2, shuffleMaxAgeSec: 0 } });
+    for (let n = 0; n < 4; n++) await stage.register(stage.ra);
+    await writeSetting(stage.database.query, 'pace_per_hour', 3600);
+    stage.clock.advance(600);
+    const device = await stage.register(stage.ra);
+    // Four devices with three certificates each come first.
+    assert.equal(await stage.info(device), timeOf(stage.clock) + 12 + PROMPT);
   });
 
   it('counts behind its requests no more than are let wait for the PCA', async (t) => {
