@@ -19,14 +19,24 @@ export type PipelineThreadMessage = 'wake' | 'stop' | { readonly masters: readon
 const RESTART_FIRST_MS = 1000;
 const RESTART_LAST_MS = 60_000;
 
+/** A thread that loads its code, and then waits for its keys. */
+interface Loading {
+  readonly worker: Worker;
+  /** Resolves when its pipeline has started. */
+  readonly started: Promise<void>;
+}
+
 /**
  * The pipeline in a thread of its own, on its own connections to the same state. A thread that dies is started again: it
  * goes on from the rows, as after a restart of the whole.
+ *
+ * The first thread loads its code from the construction on, beside whatever else is opened before the pipeline may begin.
  */
 export class PipelineThread implements PipelineHost {
   readonly #data: PipelineThreadData;
   readonly #log: Log;
   readonly #masters: () => Promise<readonly MasterKey[]>;
+  #first: Loading | undefined;
   #worker: Worker | undefined;
   #pauseMs = RESTART_FIRST_MS;
   #state: PipelineState = 'starting';
@@ -42,6 +52,9 @@ export class PipelineThread implements PipelineHost {
     this.#data = data;
     this.#log = log;
     this.#masters = masters;
+    this.#first = this.#load();
+    // Holds nobody up who gives up before the start.
+    this.#first.worker.unref();
   }
 
   get state(): PipelineState {
@@ -51,17 +64,12 @@ export class PipelineThread implements PipelineHost {
   /** @throws the error of a thread that cannot begin: wrong files, wrong keys */
   async start(): Promise<void> {
     const masters = await this.#masterOctets();
-    const worker = new Worker(new URL('./pipeline-thread.ts', import.meta.url), {
-      workerData: this.#data,
-      name: 'pipeline',
-    });
+    const { worker, started } = this.#first ?? this.#load();
+    this.#first = undefined;
     this.#worker = worker;
+    worker.ref();
     this.#tell({ masters });
-    await new Promise<void>((resolve, reject) => {
-      worker.once('message', () => resolve());
-      worker.once('error', reject);
-      worker.once('exit', () => reject(new Error('expected the pipeline to start, saw it end')));
-    });
+    await started;
     this.#pauseMs = RESTART_FIRST_MS;
     this.#state = 'running';
     worker.on('error', (error) => {
@@ -87,11 +95,27 @@ export class PipelineThread implements PipelineHost {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restart);
+    await this.#first?.worker.terminate();
     const worker = this.#worker;
     if (worker === undefined || worker.threadId === -1) return;
     const ended = new Promise((resolve) => worker.once('exit', resolve));
     this.#tell('stop');
     await ended;
+  }
+
+  #load(): Loading {
+    const worker = new Worker(new URL('./pipeline-thread.ts', import.meta.url), {
+      workerData: this.#data,
+      name: 'pipeline',
+    });
+    const started = new Promise<void>((resolve, reject) => {
+      worker.once('message', () => resolve());
+      worker.once('error', reject);
+      worker.once('exit', () => reject(new Error('expected the pipeline to start, saw it end')));
+    });
+    // Whoever starts it is told.
+    started.catch(() => {});
+    return { worker, started };
   }
 
   async #masterOctets(): Promise<MasterOctets[]> {

@@ -43,10 +43,17 @@ export interface Assembled {
 
 /** Opens and checks everything that the configuration names. */
 export async function assemble(serving: Serving): Promise<Assembled> {
-  const { config, directory, logLevel, context, keys, log, resources, writer } = serving;
+  const { config, directory, logLevel, context, keys, log, resources, writer, followsFiles } =
+    serving;
   const { clock, random, env } = context;
+  // A clock or randomness that was given is in this thread alone. Its code is loaded while the rest is opened.
+  const isThreaded = context.hasThreads === true && config.pipeline.threads > 0;
+  const pipeline =
+    isThreaded && followsFiles !== true
+      ? new PipelineThread({ directory, logLevel }, log, () => keys.masters())
+      : undefined;
   const parts = await openRaParts(
-    serving.followsFiles === true ? { ...config, pg: undefined } : config,
+    followsFiles === true ? { ...config, pg: undefined } : config,
     directory,
     { clock, random, log, keys, env },
     resources,
@@ -71,11 +78,7 @@ export async function assemble(serving: Serving): Promise<Assembled> {
     about: { version: versionOfPackage(), config: configDigest(config) },
     ...(pg && { pg }),
     policy: ownPolicy,
-    // A clock or randomness that was given is in this thread alone.
-    ...(context.hasThreads === true &&
-      config.pipeline.threads > 0 && {
-        pipeline: new PipelineThread({ directory, logLevel }, log, () => keys.masters()),
-      }),
+    ...(pipeline && { pipeline }),
     secondRequest: config.certificates.secondRequest,
     listen: { address: config.ra.listen, port: config.ra.port },
     ...(publicUrl !== undefined && { publicUrl }),
