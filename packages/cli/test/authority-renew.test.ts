@@ -185,7 +185,6 @@ describe('a path is added to a list of chrysalis.toml', () => {
 const KILL_BEFORE_CALL = `
 import { promises } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
-import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 let calls = 0;
 const die = () => { if (++calls === Number(process.env.CHRYSALIS_KILL_AT)) process.kill(process.pid, 'SIGKILL'); };
 for (const name of ['mkdir', 'open', 'rename', 'rm']) {
