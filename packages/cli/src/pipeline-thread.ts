@@ -26,7 +26,12 @@ const log = createLog(process.stderr, logLevel);
 const resources = new AsyncDisposableStack();
 
 setPriority(0, Math.min(NICEST, getPriority(0) + NICER_BY));
-const [first] = (await once(port, 'message')) as [PipelineThreadMessage];
+// What comes before there is a pipeline is kept: whoever stops a thread waits for its end.
+const early: PipelineThreadMessage[] = [];
+const keep = (message: PipelineThreadMessage) => void early.push(message);
+port.on('message', keep);
+await once(port, 'message');
+const first = early.shift();
 if (typeof first !== 'object') throw new TypeError('expected the keys first');
 const keys = custodyOfMasters(directory, mastersOf(first));
 const config = await loadConfig(directory);
@@ -38,13 +43,17 @@ await policy.look();
 const pipeline = new Pipeline({ ...parts, ...(audit && { audit }), policy: policy.policy });
 const timer = setInterval(() => void wake(), LOOK_MS);
 
-port.on('message', (message: PipelineThreadMessage) => {
+await pipeline.start();
+port.postMessage('started');
+port.off('message', keep);
+port.on('message', obey);
+early.forEach(obey);
+
+function obey(message: PipelineThreadMessage): void {
   if (message === 'stop') void stop();
   else if (message === 'wake') void wake();
   else void renew(message);
-});
-await pipeline.start();
-port.postMessage('started');
+}
 
 async function wake(): Promise<void> {
   try {

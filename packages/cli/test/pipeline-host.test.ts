@@ -41,6 +41,28 @@ it('a pipeline whose thread dies is down until it is started again', async (t) =
   assert.equal(host.state, 'stopped');
 });
 
+it('a pipeline that is stopped while it starts ends', async () => {
+  const directory = join(temporaryDirectory(), 'state');
+  const made = await run(['--dir', directory, 'init', '--port', '0', '--weeks-ahead', '1']);
+  assert.equal(made.status, 0, made.stderr);
+  const write = () => {};
+  const log: Log = { debug: write, info: write, warn: write, error: write };
+  const host = new PipelineThread({ directory, logLevel: 'error' }, log);
+  const started = host.start();
+  // The keys are on their way to the thread.
+  await new Promise(setImmediate);
+  await host.stop();
+  await started;
+  assert.equal(host.state, 'stopped');
+});
+
+it('a pipeline that was never started holds nobody up', async () => {
+  const write = () => {};
+  const log: Log = { debug: write, info: write, warn: write, error: write };
+  const host = new PipelineThread({ directory: temporaryDirectory(), logLevel: 'error' }, log);
+  await host.stop();
+});
+
 const isLinux = process.platform === 'linux';
 
 it('a pipeline yields to the thread that answers devices, however nice that is', {
