@@ -2,6 +2,7 @@
 import { outcomeOf } from './answers.ts';
 import type { Arena } from './arena.ts';
 import type { Kind } from './kind.ts';
+import { attacking } from './sockets.ts';
 
 /** Findings that are told one by one. */
 const MAX_FINDINGS = 100;
@@ -36,8 +37,8 @@ export async function attack(arena: Arena, options: Attack): Promise<AttackRepor
   let done = 0;
   const once = async (kind: Kind) => {
     const counts = outcomes[kind.name]!;
-    const outcome = await kind
-      .attack(arena)
+    const outcome = await attacking
+      .run(kind.name, () => kind.attack(arena))
       .then((answer) => outcomeOf(kind, answer))
       .catch((error: Error) => {
         if (findings.length < MAX_FINDINGS) findings.push(`${kind.name}: ${error.message}`);

@@ -7,7 +7,8 @@ import { type Figures, figure, type LiveRa, startLiveRa } from '../test/support/
 import { openArena, sleep } from './arena.ts';
 import { type AttackReport, attack } from './attack.ts';
 import { type HonestReport, honestFailures } from './honest-report.ts';
-import { KINDS } from './kinds.ts';
+import type { Kind } from './kind.ts';
+import { connectionsOf } from './left.ts';
 
 const WEEKS = 2;
 const PER_WEEK = 5;
@@ -19,6 +20,7 @@ const REST_MS = 90_000;
 export interface HostileOptions {
   /** New, or empty. */
   readonly directory: string;
+  readonly kinds: readonly Kind[];
   readonly requests: number;
   readonly devices: number;
   /** Devices that begin in a second. */
@@ -44,6 +46,8 @@ export interface HostileReport {
   readonly rssMb: readonly number[];
   readonly before: Standing;
   readonly after: Standing;
+  /** Of the connections that are open afterwards, whose they are. */
+  readonly left: readonly string[];
   /** By code, as the RA counts them. */
   readonly refusals: Readonly<Record<string, number>>;
   readonly sheds: Readonly<Record<string, number>>;
@@ -60,7 +64,7 @@ export interface Standing {
 }
 
 export async function runHostile(options: HostileOptions): Promise<HostileReport> {
-  const { directory, requests, lanes, slowLanes, holdMs, crowd, devices } = options;
+  const { directory, kinds, requests, lanes, slowLanes, holdMs, crowd, devices } = options;
   const { signal, say = () => {} } = options;
   const ra = await startLiveRa({
     directory: join(directory, 'state'),
@@ -78,10 +82,11 @@ export async function runHostile(options: HostileOptions): Promise<HostileReport
     if (done % 1000 === 0) say(`${done} attacks`);
   };
   const width = { lanes, slowLanes };
-  const attacked = await attack(arena, { kinds: KINDS, requests, ...width, signal, onProgress });
+  const attacked = await attack(arena, { kinds, requests, ...width, signal, onProgress });
   say(`the attack is over after ${Math.round(attacked.seconds)} s`);
   const report = await honest.end();
   const after = await rested(ra.figures);
+  const left = await connectionsOf(ra.port, (port) => arena.sockets.kindOf(port) ?? 'no attacker');
   const seen = await health.end();
   return {
     attack: attacked,
@@ -91,6 +96,7 @@ export async function runHostile(options: HostileOptions): Promise<HostileReport
     rssMb: seen.rssMb,
     before: standingOf(before),
     after: standingOf(after),
+    left,
     refusals: labelled(after, 'chrysalis_refusals_total', 'code'),
     sheds: labelled(after, 'chrysalis_sheds_total', 'class'),
     exitStatus: await ra.stop(),

@@ -1,4 +1,5 @@
 /** Connections on which each octet is the attacker's. */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
 import { connect as connectTcp, createServer, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
@@ -20,8 +21,13 @@ export interface Talk {
   readonly port?: number;
 }
 
+/** Which kind of attack runs: connections are opened on its behalf. */
+export const attacking = new AsyncLocalStorage<string>();
+
 export class Sockets {
   readonly #port: number;
+  /** By local ports, the kind that had each last. */
+  readonly #kinds = new Map<number, string>();
   readonly #context: SecureContext;
   #session: Buffer | undefined;
 
@@ -30,9 +36,15 @@ export class Sockets {
     this.#context = createSecureContext({ ca, maxVersion: 'TLSv1.2' });
   }
 
+  /** The kind of attack that a port of ours was used by last. */
+  kindOf(localPort: number): string | undefined {
+    return this.#kinds.get(localPort);
+  }
+
   tcp(port = this.#port): Socket {
     const socket = connectTcp({ host: '127.0.0.1', port });
     socket.on('error', () => {});
+    this.#note(socket);
     return socket;
   }
 
@@ -46,6 +58,7 @@ export class Sockets {
       ...(session && { session }),
     });
     socket.on('error', () => {});
+    if (below === undefined) this.#note(socket);
     if (port === this.#port) {
       socket.once('session', (fresh) => {
         this.#session = fresh;
@@ -68,6 +81,11 @@ export class Sockets {
     const answer = allOf(socket);
     socket.once('connect', () => send(socket, octets, how));
     return answer;
+  }
+
+  #note(socket: Socket): void {
+    const kind = attacking.getStore() ?? 'an attacker before the attack';
+    socket.once('connect', () => this.#kinds.set(socket.localPort ?? 0, kind));
   }
 
   /** The first flight of a TLS client. */

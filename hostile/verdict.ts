@@ -15,7 +15,10 @@ export function complaintsOf(report: HostileReport): string[] {
   };
   expect(exitStatus === 0, `expected exit status 0, saw ${exitStatus}`);
   expect(health.asked > 0 && health.failed === 0, `${health.failed} health checks failed`);
-  expect(after.connections === 0, `expected no connection to be left, saw ${after.connections}`);
+  expect(
+    after.connections === 0,
+    `expected no connection to be left, saw ${after.connections}: ${report.left.join('; ')}`,
+  );
   expect(after.held === 0, `expected no refusal to be held, saw ${after.held}`);
   expect(
     after.rssMb <= before.rssMb + KEPT_MB,

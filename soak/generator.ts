@@ -19,6 +19,7 @@ export class Generator {
   readonly #served = new Meter();
   readonly #refused = new Meter();
   #underWay = 0;
+  #over = 0;
   #notSent = 0;
   #unexpected: string[] = [];
   readonly outcomes: Record<VisitKind, Outcomes> = {
@@ -34,6 +35,11 @@ export class Generator {
 
   get underWay(): number {
     return this.#underWay;
+  }
+
+  /** Visits that are over, however they ended. */
+  get over(): number {
+    return this.#over;
   }
 
   /** Visits that this process could not begin because too many were under way. */
@@ -114,6 +120,7 @@ export class Generator {
     this.#underWay += 1;
     const outcome = await this.#run(visit, beforeAsking);
     this.#underWay -= 1;
+    this.#over += 1;
     this.outcomes[visit.kind][outcome] += 1;
     return outcome;
   }

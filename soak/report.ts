@@ -1,5 +1,6 @@
 /** What a soak has shown. */
 import type { Latency } from '@chrysalis/fleet';
+import type { Flatness } from './flatness.ts';
 import type { Outcomes } from './generator.ts';
 import type { VisitKind } from './visitors.ts';
 
@@ -31,15 +32,13 @@ export interface SoakReport {
   readonly droppedRefusals: number;
   readonly memoryMb: {
     readonly before: number;
-    /** Medians of the first and the last quarter under load, the first tenth left out. */
-    readonly early: number;
-    readonly late: number;
     readonly peak: number;
     readonly after: number;
-    readonly heapEarly: number;
-    readonly heapLate: number;
-  };
+    readonly keptBefore: number;
+  } & Flatness;
   readonly descriptors: { readonly before: number; readonly peak: number; readonly after: number };
+  /** Looks at its figures to which no answer came. */
+  readonly missedLooks: number;
   readonly memoryEveryMinuteMb: readonly number[];
   readonly lagMs: { readonly median: number; readonly max: number };
   readonly cpuSec: { readonly ra: number; readonly generator: number };

@@ -27,16 +27,18 @@ export interface SoakOptions {
   /** Times what it can do. */
   readonly factor: number;
   readonly nice: number;
+  /** The known-bad control: so many octets are lost with each connection. */
+  readonly leakOctets?: number;
   readonly say?: (text: string) => void;
 }
 
 export async function runSoak(options: SoakOptions): Promise<SoakReport> {
-  const ra = await startLiveRa({ ...options, weeksAhead: 1, perWeek: 5 });
+  const ra = await startLiveRa({ ...options, ...leaking(options), weeksAhead: 1, perWeek: 5 });
   const lines = new LineFactory(ra.port, ra.ca);
   const visitors = new Visitors(ra);
   await visitors.prepare(options.devices, lines);
   const generator = new Generator(visitors, lines);
-  const watch = await Watch.start(ra);
+  const watch = await Watch.start(ra, () => generator.over);
   const cpu = process.cpuUsage();
   const loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
   loop.enable();
@@ -62,6 +64,12 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
     faults: ra.faults,
     exitStatus,
   };
+}
+
+function leaking({ leakOctets }: SoakOptions) {
+  if (leakOctets === undefined) return {};
+  process.env.CHRYSALIS_SOAK_LEAK = String(leakOctets);
+  return { nodeArguments: ['--import', new URL('./leak.ts', import.meta.url).href] };
 }
 
 async function round(options: SoakOptions, generator: Generator, watch: Watch): Promise<Round> {

@@ -1,6 +1,7 @@
 import { createHistogram } from 'node:perf_hooks';
 import { latencyOf } from '@chrysalis/fleet';
 import { type Figures, figure, type LiveRa } from '../test/support/live-ra.ts';
+import { flatnessOf, type MemorySample } from './flatness.ts';
 import type { SoakReport } from './report.ts';
 import type { VisitKind } from './visitors.ts';
 
@@ -10,10 +11,8 @@ const RECOVERY_MS = 120_000;
 const CLASSES = ['provisioning', 'download', 'anonymous'] as const;
 
 /** One look at the RA, each second. */
-interface Sample {
-  readonly atSec: number;
-  readonly rssMb: number;
-  readonly heapMb: number;
+interface Sample extends MemorySample {
+  readonly isUnderLoad: boolean;
   readonly descriptors: number;
   readonly lagMs: number;
   readonly shed: Readonly<Record<VisitKind, number>>;
@@ -22,21 +21,25 @@ interface Sample {
 /** Looks at the RA from its operators' port, all the while. */
 export class Watch {
   readonly #ra: LiveRa;
+  readonly #visits: () => number;
   readonly #first: Figures;
   readonly #start = performance.now();
   readonly #samples: Sample[] = [];
   readonly #health = createHistogram({ lowest: 1, highest: 3_600_000_000, figures: 3 });
   #healthFailed = 0;
+  #missedLooks = 0;
   #isOver = false;
   readonly #watching: Promise<unknown>;
   isUnderLoad = false;
 
-  static async start(ra: LiveRa): Promise<Watch> {
-    return new Watch(ra, await ra.figures());
+  /** @param visits how many are over */
+  static async start(ra: LiveRa, visits: () => number): Promise<Watch> {
+    return new Watch(ra, visits, await ra.figures());
   }
 
-  private constructor(ra: LiveRa, first: Figures) {
+  private constructor(ra: LiveRa, visits: () => number, first: Figures) {
     this.#ra = ra;
+    this.#visits = visits;
     this.#first = first;
     this.#watching = Promise.all([this.#look(), this.#askHealth()]);
   }
@@ -60,11 +63,10 @@ export class Watch {
     const last = await this.rested();
     this.#isOver = true;
     await this.#watching;
-    const samples = this.#samples.slice(Math.floor(this.#samples.length / 10));
-    const quarter = Math.max(1, Math.floor(samples.length / 4));
-    const [early, late] = [samples.slice(0, quarter), samples.slice(-quarter)];
+    const loaded = this.#samples.filter(({ isUnderLoad }) => isUnderLoad);
     const difference = (name: string) => figure(last, name) - figure(this.#first, name);
-    const lags = samples.map(({ lagMs }) => lagMs);
+    const lags = loaded.map(({ lagMs }) => lagMs);
+    const peak = (values: readonly number[]) => Math.max(0, ...values);
     return {
       seconds: Math.round(this.elapsedSec),
       health: {
@@ -73,26 +75,25 @@ export class Watch {
         ms: latencyOf(this.#health, 1000),
       },
       sheds: shedsOf(difference),
-      shedSeconds: orderOf(this.#samples),
+      shedSeconds: orderOf(loaded),
       closedConnections:
         difference('chrysalis_connections_closed_total{limit="connections"}') +
         difference('chrysalis_connections_closed_total{limit="handshakes"}'),
       droppedRefusals: difference('chrysalis_dropped_refusals_total'),
       memoryMb: {
         before: rssMbOf(this.#first),
-        early: median(early.map(({ rssMb }) => rssMb)),
-        late: median(late.map(({ rssMb }) => rssMb)),
-        peak: Math.max(0, ...samples.map(({ rssMb }) => rssMb)),
+        peak: peak(loaded.map(({ rssMb }) => rssMb)),
         after: rssMbOf(last),
-        heapEarly: median(early.map(({ heapMb }) => heapMb)),
-        heapLate: median(late.map(({ heapMb }) => heapMb)),
+        keptBefore: keptMbOf(this.#first),
+        ...flatnessOf(this.#samples),
       },
       descriptors: {
         before: figure(this.#first, 'process_open_fds'),
-        peak: Math.max(0, ...samples.map(({ descriptors }) => descriptors)),
+        peak: peak(loaded.map(({ descriptors }) => descriptors)),
         after: figure(last, 'process_open_fds'),
       },
-      lagMs: { median: median(lags), max: Math.max(0, ...lags) },
+      lagMs: { median: median(lags), max: peak(lags) },
+      missedLooks: this.#missedLooks,
       memoryEveryMinuteMb: this.#samples.filter((_, n) => n % 60 === 0).map(({ rssMb }) => rssMb),
       cpuSec: { ra: Math.round(difference('process_cpu_seconds_total')) },
     };
@@ -100,21 +101,27 @@ export class Watch {
 
   async #look(): Promise<void> {
     while (!this.#isOver) {
-      if (this.isUnderLoad) {
-        const figures = await this.#ra.figures();
-        this.#samples.push({
-          atSec: this.elapsedSec,
-          rssMb: rssMbOf(figures),
-          heapMb: Math.round(figure(figures, 'nodejs_heap_size_used_bytes') / 1e6),
-          descriptors: figure(figures, 'process_open_fds'),
-          lagMs: Math.round(figure(figures, 'chrysalis_event_loop_lag_seconds') * 1000),
-          shed: Object.fromEntries(
-            CLASSES.map((name) => [name, figure(figures, shedName(name))]),
-          ) as Record<VisitKind, number>,
-        });
+      try {
+        this.#samples.push(this.#sampleOf(await this.#ra.figures()));
+      } catch {
+        this.#missedLooks += 1;
       }
       await sleep(1000);
     }
+  }
+
+  #sampleOf(figures: Figures): Sample {
+    return {
+      isUnderLoad: this.isUnderLoad,
+      visits: this.#visits(),
+      rssMb: rssMbOf(figures),
+      keptMb: keptMbOf(figures),
+      descriptors: figure(figures, 'process_open_fds'),
+      lagMs: Math.round(figure(figures, 'chrysalis_event_loop_lag_seconds') * 1000),
+      shed: Object.fromEntries(
+        CLASSES.map((name) => [name, figure(figures, shedName(name))]),
+      ) as Record<VisitKind, number>,
+    };
   }
 
   async #askHealth(): Promise<void> {
@@ -173,6 +180,15 @@ function orderOf(samples: readonly Sample[]): SoakReport['shedSeconds'] {
 
 function rssMbOf(figures: Figures): number {
   return Math.round(figure(figures, 'process_resident_memory_bytes') / 1e6);
+}
+
+/** The young generation comes and goes, and is not counted. */
+function keptMbOf(figures: Figures): number {
+  const space = (name: string) =>
+    figure(figures, `nodejs_heap_space_size_used_bytes{space="${name}"}`);
+  const young = space('new') + space('new_large_object');
+  const all = figure(figures, 'nodejs_heap_size_used_bytes') - young;
+  return Math.round((all + figure(figures, 'nodejs_external_memory_bytes')) / 1e4) / 100;
 }
 
 function median(values: readonly number[]): number {

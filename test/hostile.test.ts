@@ -9,6 +9,7 @@ import type { HonestReport } from '../hostile/honest-report.ts';
 import { honestFailures } from '../hostile/honest-report.ts';
 import type { Kind } from '../hostile/kind.ts';
 import { KINDS } from '../hostile/kinds.ts';
+import { connectionsIn } from '../hostile/left.ts';
 import { type HostileReport, runHostile } from '../hostile/run.ts';
 import { complaintsOf } from '../hostile/verdict.ts';
 import { temporaryDirectory } from './support/temporary-directory.ts';
@@ -22,6 +23,7 @@ describe('an RA under attack', () => {
     const directory = temporaryDirectory();
     const report = await runHostile({
       directory,
+      kinds: KINDS,
       requests: KINDS.length * TIMES,
       devices: DEVICES,
       ratePerSec: 10,
@@ -118,6 +120,7 @@ describe('an attack', () => {
     health: { asked: 9, failed: 0, longestMs: 5 },
     before: standing,
     after: standing,
+    left: [],
     faults: [],
     exitStatus: 0,
   } as unknown as HostileReport;
@@ -141,4 +144,20 @@ describe('an attack', () => {
       assert.equal(complaintsOf({ ...sound, ...changes } as HostileReport).length, 1);
     });
   }
+});
+
+describe('what is left open', () => {
+  const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:22BE 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1
+   1: 0100007F:22BE 0100007F:C350 08 00000010:00000001 00:00000000 00000000     0        0 2
+   2: 0100007F:22BE 0100007F:C351 06 00000000:00000000 03:00000BB8 00000000     0        0 0
+   3: 0100007F:C350 0100007F:22BE 05 00000000:00000000 00:00000000 00000000     0        0 3
+`;
+
+  it('is named with whoever has opened it', () => {
+    assert.deepEqual(
+      connectionsIn(table, 8894, (port) => (port === 50_000 ? 'slow reader' : 'no attacker')),
+      ['slow reader: closed by its peer, and not by the RA, 1 octets to read, 16 to send'],
+    );
+  });
 });

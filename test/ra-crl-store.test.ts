@@ -1,6 +1,10 @@
 /** The CRL store (C1): anybody fetches the CompositeCrl, and once more only when there is another. */
 import assert from 'node:assert/strict';
+import diagnostics from 'node:diagnostics_channel';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
+import { connect } from 'node:tls';
 import { createCrlGenerator, revocationOf } from '@chrysalis/authorities';
 import { time32FromUnix } from '@chrysalis/ieee1609dot2';
 import { startCrlStore } from '@chrysalis/ra';
@@ -10,6 +14,9 @@ import { type RaFixture, startRaFixture } from './support/ra-fixture.ts';
 
 const NOW = time32FromUnix(Date.UTC(2026, 10, 21, 12));
 const PATH = '/download-crl/';
+
+/** More than the systems of both sides hold for a peer that does not read. */
+const HUGE_OCTETS = 32_000_000;
 
 describe('the CRL store', () => {
   it('gives a device the CRLs of series 1 to 4 and 256, and the next ones when there are any', async (t) => {
@@ -69,6 +76,46 @@ describe('the CRL store', () => {
     assert.equal((await fixture.send(PATH)).status, 500, 'it is no service of the RA');
   });
 });
+
+describe('a peer that does not take what it has asked for', () => {
+  for (const [name, then] of Object.entries({
+    'and asks for nothing more': '',
+    'and for a tunnel': 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n',
+    'and for another protocol':
+      'GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n',
+    'and sends what is no HTTP': 'hello\r\n\r\n',
+  })) {
+    it(`${name}, is given up after a time without an octet`, async (t) => {
+      const fixture = await startRaFixture({ now: NOW });
+      t.after(() => fixture.close());
+      const { raOptions, ca } = fixture;
+      const newest = async () => new Uint8Array(HUGE_OCTETS);
+      const store = await startCrlStore({ ...raOptions, limits: { stalledMs: 300 }, newest });
+      t.after(() => store.close());
+      const accepting = nextAccepted(t);
+      const socket = connect({ port: store.port, servername: 'localhost', ca });
+      socket.on('error', () => {});
+      socket.write(`GET ${PATH} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      await once(socket, 'data');
+      socket.pause().write(then);
+      const [accepted] = await accepting;
+      await once(accepted, 'close', { signal: AbortSignal.timeout(GIVEN_UP_MS) });
+      socket.destroy();
+    });
+  }
+});
+
+/** Twice the time without an octet, the second being the answer's own (Node lets one pass while it is on its way), and a busy machine. */
+const GIVEN_UP_MS = 20_000;
+
+/** The next socket that a server in this process accepts. */
+async function nextAccepted(t: TestContext): Promise<[Socket]> {
+  const { promise, resolve } = Promise.withResolvers<[Socket]>();
+  const take = (message: unknown) => resolve([(message as { socket: Socket }).socket]);
+  diagnostics.subscribe('net.server.socket', take);
+  t.after(() => diagnostics.unsubscribe('net.server.socket', take));
+  return promise;
+}
 
 async function start(t: TestContext) {
   const fixture: RaFixture = await startRaFixture({ now: NOW });

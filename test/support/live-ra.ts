@@ -31,6 +31,8 @@ export interface LiveRaOptions {
   readonly nice?: number;
   /** `limits.shed-provisioning-ms`, and as much for downloads; its own when missing. 0: never, however slow the machine is. */
   readonly shedMs?: number | undefined;
+  /** Of Node, before its own: what a control has it load. */
+  readonly nodeArguments?: readonly string[];
 }
 
 /** Figures by their names, with labels as they are printed: prom-client's text, read. */
@@ -60,10 +62,19 @@ export interface LiveRa {
 
 /** Makes the state directory and starts the RA; resolves when it answers. */
 export async function startLiveRa(options: LiveRaOptions): Promise<LiveRa> {
-  const { directory, nice = 0 } = options;
+  const { directory, nice = 0, nodeArguments = [] } = options;
   const command = (...args: readonly string[]) => inThisProcess(['--dir', directory, ...args]);
   if (!existsSync(directory)) await make(options, command);
-  const argv = [BIN, '--dir', directory, '--json', 'serve', '--log-level', 'warn'];
+  const argv = [
+    ...nodeArguments,
+    BIN,
+    '--dir',
+    directory,
+    '--json',
+    'serve',
+    '--log-level',
+    'warn',
+  ];
   // Detached: a Ctrl-C is for whoever started it, which stops it in good order.
   const child = spawn(process.execPath, argv, {
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -18,11 +18,13 @@ const CLOSE_GRACE_MS = 2000;
 /** An answer that nobody has taken after so long is given up. Policy and chain files take a minute at 10 kbit/s. */
 const TAKE_ANSWER_MS = 300_000;
 
-/** Where a connection is: TLSSocket and the Socket below it say the same. */
+/** The socket of a connection, and where its peer is. */
 type Peer = Pick<Socket, 'remoteAddress' | 'remotePort'>;
 
 interface Connection {
   readonly socket: Socket;
+  /** Where its peer is. */
+  readonly name: string;
   /** Requests whose answers have not been handed over. */
   underWay: number;
   /** Of these, requests that are complete, and whose answers are being made. */
@@ -39,9 +41,11 @@ interface Connection {
  */
 export class Connections {
   readonly #limits: ConnectionLimits;
-  readonly #open = new Map<string, Connection>();
-  /** In the order in which they began. */
-  readonly #handshakes = new Set<Connection>();
+  readonly #open = new Set<Connection>();
+  /** By their peers' names, in the order in which they began. */
+  readonly #handshakes = new Map<string, Connection>();
+  /** By the sockets that requests come on, for those whose handshake is over. */
+  readonly #secured = new WeakMap<Peer, Connection>();
   /** Those that wait for their peers, the one that has waited longest first. */
   readonly #waiting = new Set<Connection>();
   readonly #closed = { connections: 0, handshakes: 0 };
@@ -89,12 +93,7 @@ export class Connections {
     server.prependListener('request', (_request, response) => {
       if (this.#isLeaving) response.shouldKeepAlive = false;
     });
-    server.on('secureConnection', (socket) => {
-      const connection = this.#of(socket);
-      if (connection === undefined) return;
-      this.#handshakes.delete(connection);
-      this.#waitForPeer(connection);
-    });
+    server.on('secureConnection', (socket) => this.#secure(socket));
   }
 
   /**
@@ -104,7 +103,7 @@ export class Connections {
    *   sends more requests at once than any device, and is closed
    */
   begin(peer: Peer): boolean {
-    const connection = this.#of(peer);
+    const connection = this.#secured.get(peer);
     if (connection === undefined || connection.isRefused) return false;
     connection.underWay++;
     if (connection.underWay <= MAX_PIPELINED) return true;
@@ -114,7 +113,7 @@ export class Connections {
 
   /** All of a request is here: until it is answered, the connection waits for us. */
   work(peer: Peer): void {
-    const connection = this.#of(peer);
+    const connection = this.#secured.get(peer);
     if (connection === undefined) return;
     connection.working++;
     this.#waiting.delete(connection);
@@ -122,7 +121,7 @@ export class Connections {
 
   /** The answer is made: from here on we wait for the peer to take it. */
   answer(peer: Peer): void {
-    const connection = this.#of(peer);
+    const connection = this.#secured.get(peer);
     if (connection === undefined) return;
     connection.working = Math.max(0, connection.working - 1);
     if (connection.working === 0) this.#waitForPeer(connection);
@@ -132,7 +131,7 @@ export class Connections {
 
   /** The answer is handed over. */
   end(peer: Peer): void {
-    const connection = this.#of(peer);
+    const connection = this.#secured.get(peer);
     if (connection === undefined) return;
     connection.underWay--;
     if (connection.underWay === 0) clearTimeout(connection.slowReader);
@@ -144,14 +143,14 @@ export class Connections {
    * @returns false when it is so already, or closed
    */
   refuse(peer: Peer): boolean {
-    const connection = this.#of(peer);
+    const connection = this.#secured.get(peer);
     if (connection === undefined || connection.isRefused) return false;
     connection.isRefused = true;
     return true;
   }
 
   closeAll(): void {
-    for (const { socket } of this.#open.values()) socket.destroy();
+    for (const { socket } of this.#open) socket.destroy();
   }
 
   #admit(socket: Socket): boolean {
@@ -162,27 +161,44 @@ export class Connections {
       return false;
     }
     const name = nameOf(socket);
+    // Its peer has taken the port again: what went before is over, though we have not read that yet.
+    this.#handshakes.get(name)?.socket.destroy();
+    this.#handshakes.delete(name);
     const connection: Connection = {
       socket,
+      name,
       underWay: 0,
       working: 0,
       isRefused: false,
       slowReader: undefined,
     };
-    this.#open.set(name, connection);
-    this.#handshakes.add(connection);
+    this.#open.add(connection);
+    this.#handshakes.set(name, connection);
     this.#waiting.add(connection);
     socket.once('close', () => {
       clearTimeout(connection.slowReader);
-      if (this.#open.get(name) === connection) this.#open.delete(name);
       this.#forget(connection);
     });
     return true;
   }
 
+  /**
+   * Node tells no relation between a TLSSocket and the Socket below it, but that both have one peer. A name is good for that
+   * while the handshake lasts; later another connection may have it, before we have read that this one has ended.
+   */
+  #secure(socket: Socket): void {
+    const name = nameOf(socket);
+    const connection = this.#handshakes.get(name);
+    // Reset in its handshake: it has no peer any more.
+    if (connection === undefined) return void socket.destroy();
+    this.#handshakes.delete(name);
+    this.#secured.set(socket, connection);
+    this.#waitForPeer(connection);
+  }
+
   /** False when all connections wait for us. */
   #makeRoom(): boolean {
-    const [slowest] = this.#handshakes;
+    const [slowest] = this.#handshakes.values();
     if (slowest && this.#handshakes.size >= this.#limits.handshakes) {
       this.#close(slowest, 'handshakes');
     }
@@ -196,27 +212,23 @@ export class Connections {
   #close(connection: Connection, limit: keyof ConnectionLimits): void {
     this.#closed[limit]++;
     // Counted as gone at once: `close` comes later.
-    this.#open.delete(nameOf(connection.socket));
     this.#forget(connection);
     connection.socket.destroy();
   }
 
   #forget(connection: Connection): void {
-    this.#handshakes.delete(connection);
+    this.#open.delete(connection);
     this.#waiting.delete(connection);
+    const { name } = connection;
+    if (this.#handshakes.get(name) === connection) this.#handshakes.delete(name);
   }
 
   #waitForPeer(connection: Connection): void {
     this.#waiting.delete(connection);
     this.#waiting.add(connection);
   }
-
-  #of(peer: Peer): Connection | undefined {
-    return this.#open.get(nameOf(peer));
-  }
 }
 
-/** Node tells no other relation between a TLSSocket and the Socket below it. */
 function nameOf({ remoteAddress, remotePort }: Peer): string {
   return `${remoteAddress} ${remotePort}`;
 }

@@ -9,6 +9,8 @@ export interface GuardLimits extends ConnectionLimits, LoadLimits {
   readonly headTimeoutMs: number;
   /** And to the end of its body. */
   readonly requestTimeoutMs: number;
+  /** Without an octet in either direction. */
+  readonly stalledMs: number;
 }
 
 /** What stands before the services of a server: none of it knows what they do. */

@@ -222,7 +222,11 @@ function createTlsServer(
   guards: Guards,
   staple: Staple | undefined,
 ): Server {
-  const { headTimeoutMs = HEAD_TIMEOUT_MS, requestTimeoutMs = REQUEST_TIMEOUT_MS } = guards.limits;
+  const {
+    headTimeoutMs = HEAD_TIMEOUT_MS,
+    requestTimeoutMs = REQUEST_TIMEOUT_MS,
+    stalledMs = STALLED_MS,
+  } = guards.limits;
   const server = createServer(
     {
       ...tlsOptions(tls),
@@ -236,7 +240,7 @@ function createTlsServer(
     },
     listener,
   );
-  server.setTimeout(STALLED_MS);
+  server.setTimeout(stalledMs);
   guards.connections.watch(server);
   // What is open goes on as it is; what comes from now on is shown the next certificate.
   tls.follow?.((next) => () => server.setSecureContext(tlsOptions(next)));
@@ -245,10 +249,15 @@ function createTlsServer(
   // Without TLS nothing can be said. Node would hand the socket on as a client's error all the same.
   server.prependListener('tlsClientError', (_error, socket) => socket.destroy());
   const refuse = (socket: Duplex, seen: string) => wayOut.refuseOnSocket(socket, seen);
+  // Of these Node has let go altogether: the timer runs, and nobody hears it. What else comes is not looked at, but its end is.
+  const refuseDetached = (socket: Duplex, seen: string) => {
+    socket.on('timeout', () => socket.destroy()).resume();
+    refuse(socket, seen);
+  };
   // What Node itself would answer with 417, or hand over without an answer.
   server.on('checkExpectation', (request) => refuse(request.socket, 'an expectation'));
-  server.on('connect', (_request, socket) => refuse(socket, 'CONNECT'));
-  server.on('upgrade', (_request, socket) => refuse(socket, 'an upgrade'));
+  server.on('connect', (_request, socket) => refuseDetached(socket, 'CONNECT'));
+  server.on('upgrade', (_request, socket) => refuseDetached(socket, 'an upgrade'));
   return server;
 }
 

@@ -9,7 +9,8 @@ const LOOPBACK = '127.0.0.1';
 /** A scraper and a few probes. */
 const MAX_CONNECTIONS = 64;
 const MAX_HEAD = 4096;
-const TIMEOUT_MS = 5000;
+/** An event loop that is late reads a question long after it has come: Node would answer 408, and the health check would have failed. */
+const TIMEOUT_MS = 30_000;
 
 export interface OpsOptions {
   /** 0 takes one that is free. */

@@ -51,14 +51,18 @@ export class WayOut {
     const { tick, connections, metrics } = this.#guards;
     const error = new Refusal('raWrongParameters', `expected a request, saw ${seen}`);
     const socket = duplex as Socket;
+    if (socket.destroyed) return;
+    // Our half is closed: when its last octets are taken the whole is, for Node has let go of it.
+    if (!socket.writable) return void socket.destroySoon();
     // More of what was refused already comes until the tick.
-    if (!socket.writable || socket.destroyed || !connections.refuse(socket)) return;
+    if (!connections.refuse(socket)) return;
     metrics?.refused(undefined, error, 0);
     const { headers } = this.#door.refuse(error, { method: '', path: '' });
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
     const head = `HTTP/1.1 500 Internal Server Error\r\n${lines.join('')}content-length: 0\r\n`;
     const answer = () => {
-      if (!socket.writable || socket.destroyed) return;
+      if (socket.destroyed) return;
+      if (!socket.writable) return void socket.destroySoon();
       const date = `date: ${new Date().toUTCString()}\r\n`;
       // Node has let go of these sockets: nobody else would close one whose peer keeps its half open.
       socket.end(`${head}${date}\r\n`, () => socket.destroy());
