@@ -99,7 +99,8 @@ function waitFor(
   const { certificatesPerPeriod } = policy;
   if (device.kind !== 'pseudonym') return { beforePeriodSec: 0, inPeriodSec: 0, begunSec: 0 };
   const current = iPeriod.at(now);
-  const wait = waitOf(backlog, { device, i, current, certificatesPerPeriod });
+  const periodSec = iPeriod.lengthSec;
+  const wait = waitOf(backlog, { device, i, current, certificatesPerPeriod, periodSec });
   const mostSec = Math.ceil(MAX_WAITING / (backlog.perSec ?? Number.POSITIVE_INFINITY));
   return { ...wait, begunSec: Math.min(wait.beforePeriodSec + wait.inPeriodSec, mostSec) };
 }

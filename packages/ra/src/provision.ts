@@ -300,8 +300,13 @@ export class Provisioning {
     const { shuffleInitial, shuffleMaxAgeSec, certificatesPerPeriod } = policy;
     const backlog = await this.#backlog.at(now);
     const device = { id: backlog.greatestId };
-    const place = { device, i: firstI, current: iPeriod.at(now), certificatesPerPeriod };
-    const { beforePeriodSec, inPeriodSec } = waitOf(backlog, place);
+    const { beforePeriodSec, inPeriodSec } = waitOf(backlog, {
+      device,
+      i: firstI,
+      current: iPeriod.at(now),
+      certificatesPerPeriod,
+      periodSec: iPeriod.lengthSec,
+    });
     const isPooled = shuffleInitial === 'pooled';
     return promptly + beforePeriodSec + inPeriodSec + (isPooled ? shuffleMaxAgeSec : 0);
   }

@@ -11,6 +11,7 @@ import { createStage } from './stage.ts';
 const CURRENT = 100;
 /** What a file that is begun is expected to need. */
 const MAKING = 60;
+const WEEK = 604_800;
 /** What a first file needs when nothing else is waiting. */
 const PROMPT = 5;
 
@@ -18,10 +19,17 @@ function waitAmong(groups: [lastI: number, filedThrough: number, count: number][
   const backlog = {
     perSec: 10,
     groups: groups.map(([lastI, filedThrough, count]) => ({ lastI, filedThrough, count })),
+    leastId: 1,
     greatestId: 1000,
   };
   const of = (i: number) => {
-    const place = { device: { id }, i, current: CURRENT, certificatesPerPeriod: 20 };
+    const place = {
+      device: { id },
+      i,
+      current: CURRENT,
+      certificatesPerPeriod: 20,
+      periodSec: WEEK,
+    };
     const { beforePeriodSec, inPeriodSec } = waitOf(backlog, place);
     return [beforePeriodSec, inPeriodSec];
   };
@@ -55,9 +63,34 @@ describe('a backlog', () => {
   });
 
   it('is nothing that is said before the pace was ever measured', () => {
-    const backlog = { perSec: undefined, groups: [], greatestId: 0 };
-    const place = { device: { id: 1 }, i: 9, current: 1, certificatesPerPeriod: 20 };
+    const backlog = { perSec: undefined, groups: [], leastId: 0, greatestId: 0 };
+    const place = {
+      device: { id: 1 },
+      i: 9,
+      current: 1,
+      certificatesPerPeriod: 20,
+      periodSec: WEEK,
+    };
     assert.deepEqual(waitOf(backlog, place), { beforePeriodSec: 0, inPeriodSec: 0 });
+  });
+
+  it('is never longer than a period, whatever the pace', () => {
+    const wait = waitAmong([[60_000, CURRENT - 1, 50_000_000]]);
+    assert.deepEqual(wait(CURRENT), [0, WEEK]);
+    assert.deepEqual(wait(CURRENT + 100), [WEEK, 0]);
+    const some = waitAmong([[60_000, CURRENT - 1, 200_000]]);
+    assert.deepEqual(some(CURRENT + 1), [400_000, WEEK - 400_000]);
+  });
+
+  it('goes by the place of a device in the line, wherever in the numbers the line lies', () => {
+    const groups = [{ lastI: 1000, filedThrough: CURRENT - 1, count: 100 }];
+    const backlog = { perSec: 10, groups, leastId: 5001, greatestId: 5100 };
+    const inPeriod = (id: number) => {
+      const of = { i: CURRENT, current: CURRENT, certificatesPerPeriod: 20, periodSec: WEEK };
+      return waitOf(backlog, { device: { id }, ...of }).inPeriodSec;
+    };
+    assert.deepEqual([5001, 5050, 5100].map(inPeriod), [2, 100, 200]);
+    assert.deepEqual([3, 9999].map(inPeriod), [0, 200], 'of a device that is not in it');
   });
 
   it('is read with the devices that get something', async (t) => {
@@ -72,8 +105,31 @@ describe('a backlog', () => {
     assert.deepEqual(await readBacklog(database), {
       perSec: 2,
       groups: [{ lastI: 9, filedThrough: -1, count: 2 }],
+      leastId: id - 1,
       greatestId: youngest,
     });
+  });
+
+  it('has in line those who lack a period, at whichever they are, and no other registration', async (t) => {
+    const { database } = await createScene(t);
+    await writeSetting(database.query, 'pace_per_hour', 7200);
+    const line = async () => {
+      const { leastId, greatestId } = await readBacklog(database);
+      return [leastId, greatestId];
+    };
+    const past = { last_i: 9, expanded_through: 9 };
+    await insertDevice(database, past);
+    await insertDevice(database, { kind: 'application' });
+    assert.deepEqual(await line(), [0, 0], 'nobody');
+    const first = await insertDevice(database, { expanded_through: 7 });
+    assert.deepEqual(await line(), [first, first]);
+    await insertDevice(database, { expanded_through: 3 });
+    const last = await insertDevice(database, { expanded_through: 5 });
+    // Certificates of roadside units, which ask for another each week, have the numbers after them.
+    for (let n = 0; n < 5; n++) await insertDevice(database, { kind: 'application' });
+    await insertDevice(database, { status: 'replaced' });
+    await insertDevice(database, past);
+    assert.deepEqual(await line(), [first, last]);
   });
 
   it('is read once for all who ask within ten seconds, whatever the clock does', async (t) => {
@@ -111,18 +167,27 @@ describe('the pace of a pipeline', () => {
     const { database } = await createScene(t);
     const pace = new Pace(database);
     const known = () => readSetting(database.query, 'pace_per_hour');
-    await pace.worked(29_999, 300);
+    await pace.worked(29_999, 292);
     assert.equal(await known(), undefined);
-    await pace.worked(1, 0);
+    await pace.worked(1, 8);
     assert.equal(await known(), 36_000);
     await pace.worked(30_000, 600);
     assert.equal(await known(), 46_800, 'three tenths of the way to 72,000');
-    await pace.worked(30_000, 0);
-    assert.equal(await known(), 46_800, 'work that certifies nothing says nothing');
     const next = new Pace(database);
-    await next.worked(60_000, 0);
     await next.worked(3_600_000, 46_800);
     assert.equal(await known(), 46_800);
+  });
+
+  it('is not that of a certificate now and then, nor of work that brings none', async (t) => {
+    const { database } = await createScene(t);
+    await writeSetting(database.query, 'pace_per_hour', 1_000_000);
+    const pace = new Pace(database);
+    // A period is dropped; application certificates are asked for one by one.
+    for (let n = 0; n < 20; n++) {
+      await pace.worked(60_000, 0);
+      await pace.worked(60_000, 7);
+    }
+    assert.equal(await readSetting(database.query, 'pace_per_hour'), 1_000_000);
   });
 });
 
@@ -162,6 +227,24 @@ describe('.info behind a backlog', () => {
     const device = await stage.register(stage.ra);
     // Four devices with three certificates each come first.
     assert.equal(await stage.info(device), timeOf(stage.clock) + 12 + PROMPT);
+  });
+
+  it('is acknowledged, and told, as no longer than a period even in the worst of hours', async (t) => {
+    const stage = await createStage(t, { policy: { weeksAhead: 2, shuffleMaxAgeSec: 0 } });
+    const first = await stage.register(stage.ra);
+    // A certificate an hour, for a fleet of many millions: longer than a Time32 can say.
+    await writeSetting(stage.database.query, 'pace_per_hour', 1);
+    await insertDevice(stage.database, { last_i: 60_000 });
+    await stage.database.query
+      .updateTable('device_count')
+      .set({ count: 10_000_000 })
+      .where('last_i', '=', 60_000)
+      .execute();
+    stage.clock.advance(600);
+    const now = timeOf(stage.clock);
+    assert.equal(await stage.info(first), now + WEEK + MAKING);
+    const device = await stage.register(stage.ra);
+    assert.equal(await stage.info(device), now + WEEK + PROMPT);
   });
 
   it('counts behind its requests no more than are let wait for the PCA', async (t) => {

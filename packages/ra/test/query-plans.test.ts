@@ -76,6 +76,7 @@ describe('every statement', () => {
     assert(statements.size > 40, `${statements.size} statements`);
     for (const [of, index] of [
       [/from "device".*failures = 0.*order by "expanded_through", "id"/s, 'device_to_expand'],
+      [/with recursive place/, 'device_to_expand'],
       [/from "device".*failures > 0/s, 'device_to_try_again'],
       [/from "device".*kind = 'identification'/s, 'device_identification'],
       [/from "device".*kind = 'application'/s, 'device_application'],

@@ -5,6 +5,7 @@ import { systemRandom } from '@chrysalis/crypto';
 import { AuthorityUnavailableError, type IdentificationRequest, timeOf } from '@chrysalis/scms';
 import { createDevice, pseudonymRequest, securedBy } from '../../../test/support/device.ts';
 import { send } from '../../../test/support/https-client.ts';
+import { writeSetting } from '../src/setting.ts';
 import { createStage, type Stage } from './stage.ts';
 
 export interface Life {
@@ -28,6 +29,8 @@ export async function liveThrough(t: TestContext, life: Life = {}): Promise<Stag
     }),
   });
   await life.prepare?.(stage);
+  // As after half a minute of work.
+  await writeSetting(stage.database.query, 'pace_per_hour', 1_000_000);
   const first = await stage.register(stage.ra);
   await stage.settle();
   isDown = true;
