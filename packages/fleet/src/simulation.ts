@@ -322,7 +322,7 @@ class Simulation {
 
   /** Fetches what is there; the first batch that is not there ends the contact. */
   async #collect(ee: EndEntity, visit: Visit): Promise<void> {
-    const { fleet, clock } = this.#options;
+    const { fleet } = this.#options;
     const missing = (await fleet.batches(visit.device)).filter(({ digest }) => digest === null);
     let fetched = 0;
     for (const { i } of missing) {
@@ -340,9 +340,7 @@ class Simulation {
       return;
     }
     const vain = fetched === 0 ? visit.vain + 1 : 0;
-    // What .info said when the device found nothing for the first time will do for the next times.
-    const expectedAt = vain > 1 ? clock.now() : await this.#askInfo(ee);
-    this.#again(this.#pauseUntil(expectedAt, vain), { ...visit, failed: 0, vain });
+    this.#again(this.#pauseUntil(await this.#askInfo(ee), vain), { ...visit, failed: 0, vain });
   }
 
   /** Undefined when the RA has no such batch yet. */

@@ -114,6 +114,8 @@ describe('simulate', () => {
       (what) => ZIP.exec(what)?.[1] === CURRENT_I.toString(16).toUpperCase(),
     );
     assert.equal(first.length, 2);
+    // Whoever finds nothing is told anew when to come, and so is who has all.
+    assert.equal(ra.asked.filter((what) => what === 'info').length, refusals + 2);
   });
 
   it('gives a device up for this run when the RA refuses its request, and tries again in the next', async (t) => {
