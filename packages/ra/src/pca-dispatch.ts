@@ -19,6 +19,8 @@ export class PcaDispatch {
   readonly #outage = new Outage();
   #window = FIRST_WINDOW;
   #certified = 0;
+  /** The time of the last step. */
+  #lastStep: Time32 = Number.POSITIVE_INFINITY;
 
   constructor(options: PipelineOptions, requests: PcaRequests, view: OperatorsView) {
     this.#options = options;
@@ -38,6 +40,9 @@ export class PcaDispatch {
 
   /** Sends a window of requests and waits for all of them; false when none is due. */
   async step(now: Time32): Promise<boolean> {
+    // The clock was set back, perhaps while nobody ran.
+    if (now < this.#lastStep) await this.#requests.bringBack(now, RETRY_LAST_SEC);
+    this.#lastStep = now;
     if (this.#outage.pausedUntil(now) !== undefined) return false;
     const { iPeriod, clock, log } = this.#options;
     const due = await this.#requests.due(now, iPeriod.at(now), this.#window);

@@ -275,6 +275,35 @@ export class PcaRequests {
     });
   }
 
+  /**
+   * What a clock that was ahead has put off by more than a pause lasts is due now, and what it has put into the shuffle
+   * begins to wait now.
+   */
+  async bringBack(now: Time32, longestPauseSec: number): Promise<void> {
+    const most = now + longestPauseSec;
+    await this.#database.transaction(async (query) => {
+      await change(
+        query,
+        'update pca_request set next_attempt_at = ? where attempts > 0 and next_attempt_at > ?',
+        [now, most],
+      );
+      await change(
+        query,
+        `update device set retry_at = ?
+          where failures > 0 and status = 'active' and blocked = 0 and retry_at > ?`,
+        [now, most],
+      );
+      const moved = 'update shuffle set oldest_at = ? where oldest_at > ?';
+      if ((await change(query, moved, [now, now])) === 0) return;
+      await change(
+        query,
+        `update pca_request set created_at = ?
+          where epoch = (select epoch from shuffle) and created_at > ?`,
+        [now, now],
+      );
+    });
+  }
+
   /** When the next repetition falls due after `now`; undefined when nothing waits for one. */
   async nextAttempt(now: Time32): Promise<Time32 | undefined> {
     const row = await this.#database.query

@@ -1,7 +1,7 @@
 /** A clock that jumps under an RA at work, forwards and backwards: who has the right time is refused while it is wrong, and nothing is lost. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { timeOf } from '@chrysalis/scms';
+import { AuthorityUnavailableError, timeOf } from '@chrysalis/scms';
 import {
   createDevice,
   downloadReq,
@@ -10,6 +10,7 @@ import {
 } from '../../../test/support/device.ts';
 import { send } from '../../../test/support/https-client.ts';
 import { createScene, eventually, type Registered } from './scene.ts';
+import { createStage } from './stage.ts';
 
 const DAY_SEC = 86_400;
 const HOUR_MS = 3_600_000;
@@ -91,3 +92,77 @@ for (const [name, jump] of [
     });
   });
 }
+
+describe('a clock that is a week ahead for a moment', () => {
+  it('puts nothing off that a PCA did not answer meanwhile', async (t) => {
+    let isDown = true;
+    const stage = await createStage(t, {
+      dropGraceMs: HOUR_MS,
+      policy: { weeksAhead: 3 },
+      wrapPca: (pca) => ({
+        async requestCertificate(request) {
+          if (isDown) throw new AuthorityUnavailableError('certificate has expired');
+          return pca.requestCertificate(request);
+        },
+      }),
+    });
+    const right = timeOf(stage.clock);
+    const i = stage.currentI();
+    const device = await stage.register(stage.ra);
+    await stage.settle();
+    stage.clock.advance(7 * DAY_SEC);
+    for (let n = 0; n < 8; n++) {
+      await stage.settle();
+      stage.clock.advance(60);
+    }
+    stage.clock.set(right + 600);
+    isDown = false;
+    await stage.settle();
+    for (const week of [i, i + 1, i + 2]) {
+      assert(await stage.download(stage.ra, device, week), `i = ${week}`);
+    }
+  });
+
+  it('puts off no device that failed meanwhile', async (t) => {
+    const stage = await createStage(t, { dropGraceMs: HOUR_MS });
+    const device = await stage.register(stage.ra);
+    const { clock, database } = stage;
+    const right = timeOf(clock);
+    await database.query
+      .updateTable('device')
+      .set({ failures: 3, retry_at: right + 7 * DAY_SEC })
+      .execute();
+    clock.advance(7 * DAY_SEC - 1);
+    await stage.settle();
+    clock.set(right);
+    await stage.settle();
+    assert(await stage.download(stage.ra, device));
+  });
+
+  it('leaves nothing in the shuffle for longer than the policy lets it', async (t) => {
+    const maxAgeSec = 7200;
+    const stage = await createStage(t, {
+      dropGraceMs: HOUR_MS,
+      policy: { weeksAhead: 2, shuffleInitial: 'pooled', shuffleMaxAgeSec: maxAgeSec },
+    });
+    const right = timeOf(stage.clock);
+    const i = stage.currentI();
+    const device = await stage.register(stage.ra);
+    await stage.settle();
+    stage.clock.advance(maxAgeSec);
+    await stage.settle();
+    // Another week is begun, which was not to be yet.
+    stage.clock.set(right + 7 * DAY_SEC);
+    await stage.settle();
+    stage.clock.set(right + maxAgeSec);
+    // Nobody ran when it was set back.
+    stage.restart();
+    await stage.settle();
+    stage.clock.advance(maxAgeSec - 1);
+    await stage.settle();
+    assert.equal(await stage.download(stage.ra, device, i + 2), undefined);
+    stage.clock.advance(1);
+    await stage.settle();
+    assert(await stage.download(stage.ra, device, i + 2));
+  });
+});
