@@ -310,7 +310,7 @@ function infoOf(
     return { answer: 'not served', why: 'an application certificate is followed by none' };
   }
   if (time === 0) return { answer: 'none', why: whyNone(options, row, i) };
-  const begun = row.expanded_through >= i ? 'is being made' : 'is begun then';
+  const begun = row.expanded_through >= i ? 'is being made' : 'is expected then';
   const why = time === row.available_at ? 'as the acknowledgement says' : `i = ${i} ${begun}`;
   return { answer: 'time', time, why };
 }
