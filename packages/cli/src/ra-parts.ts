@@ -1,11 +1,6 @@
 /** What every part of an RA is made of, as its configuration has it: the server, and the pipeline in a thread of its own. */
 import { dirname } from 'node:path';
-import {
-  type KeyCustody,
-  PLAIN_KEYS,
-  readCertificateFile,
-  readFormerRecipients,
-} from '@chrysalis/authorities';
+import { type KeyCustody, PLAIN_KEYS, readCertificateFile } from '@chrysalis/authorities';
 import type { Random } from '@chrysalis/crypto';
 import {
   asCertificate,
@@ -27,6 +22,7 @@ import { type Clock, timeOf } from '@chrysalis/scms';
 import type { Database } from '@chrysalis/store';
 import type { ChrysalisConfig } from './config.ts';
 import type { CliContext } from './context.ts';
+import { formerIdentities } from './former-keys.ts';
 import { iPeriodOfPolicy, openIPeriod } from './i-period.ts';
 import { type InProcessPolicyGenerator, openPolicyGenerator } from './in-process.ts';
 import { openPeers } from './peers.ts';
@@ -140,11 +136,7 @@ async function loadIdentity(
   const certificate: HashedCertificate = await readCertificateFile(ra.certificate);
   const signer = await raKeys.signer(certificate, ra.signingKey);
   const agreement = await raKeys.agreement(certificate, ra.encryptionKey);
-  const recipients = await readFormerRecipients(dirname(ra.certificate), keys);
-  const former = recipients.map(({ certificate: before, encryptionKey: key }) => ({
-    certificate: before,
-    decrypter: decrypterOf(key),
-  }));
+  const former = await formerIdentities(certificate, dirname(ra.certificate), { keys, raKeys });
   return { certificate, hostname: ra.host, signer, decrypter: decrypterOf(agreement), former };
 }
 

@@ -77,13 +77,21 @@ export class RaKeys {
     });
   }
 
-  /** As {@link signer}, for the key that opens what was encrypted to the certificate. */
-  async agreement(certificate: HashedCertificate, source: string): Promise<KeyAgreement> {
+  /**
+   * As {@link signer}, for the key that opens what was encrypted to the certificate.
+   *
+   * @param name where the key is named, for messages
+   */
+  async agreement(
+    certificate: HashedCertificate,
+    source: string,
+    name = 'ra.encryption-key',
+  ): Promise<KeyAgreement> {
     const { keys, random } = this.#options;
     if (!isPkcs11Uri(source)) {
       return readKeyOf(certificate, source, expectEncryptionKey, undefined, keys);
     }
-    return this.#fromToken('ra.encryption-key', source, (key) => {
+    return this.#fromToken(name, source, (key) => {
       const ephemeral = PrivateKey.generate(random);
       const expected = ephemeral.ecdh(encryptionPointOf(certificate));
       return { key, isOwn: equalConstantTime(key.ecdh(ephemeral.publicPoint), expected) };
@@ -108,7 +116,9 @@ export class RaKeys {
         ...(hint !== undefined && { hint }),
       });
     }
-    throw new CliError(`${name}: expected the private key of ra.certificate, saw another key`);
+    throw new CliError(
+      `${name}: expected the private key of the RA's certificate, saw another key`,
+    );
   }
 
   async #token(uri: Pkcs11Uri): Promise<Token> {

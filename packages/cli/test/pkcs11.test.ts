@@ -1,14 +1,21 @@
 /** An RA whose keys are in a PKCS #11 token: a device sees no difference, and without the token there is no RA. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { after, before, describe, it, type TestContext } from 'node:test';
-import { readPrivateKeyFile } from '@chrysalis/authorities';
-import { systemClock } from '@chrysalis/scms';
+import { readPrivateKeyFile, readTestScms } from '@chrysalis/authorities';
+import { systemRandom } from '@chrysalis/crypto';
+import { systemClock, timeOf } from '@chrysalis/scms';
+import { createDevice, pseudonymRequest, securedBy } from '../../../test/support/device.ts';
+import { send } from '../../../test/support/https-client.ts';
 import { PIN, softHsmMissing, startSoftHsm, TOKEN } from '../../../test/support/soft-hsm.ts';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { run } from './run-main.ts';
 
+const BIN = join(import.meta.dirname, '../src/bin.ts');
 const missing = softHsmMissing();
 
 describe('an RA with its keys in a PKCS #11 token', { skip: missing ?? false }, () => {
@@ -19,8 +26,22 @@ describe('an RA with its keys in a PKCS #11 token', { skip: missing ?? false }, 
   });
   after(() => hsm.remove());
 
-  /** A state directory whose RA keys have gone into the token, under names of their own. */
-  async function state() {
+  /** Puts the RA's keys into the token. */
+  async function moveToToken(
+    at: (file: string) => string,
+    { signing, encryption }: { readonly signing: string; readonly encryption: string },
+  ) {
+    for (const [file, label, use] of [
+      ['ra/signing.key', signing, 'sign'],
+      ['ra/encryption.key', encryption, 'derive'],
+    ] as const) {
+      hsm.importKey(label, count, await readPrivateKeyFile(at(file)), use);
+      await rm(at(file));
+    }
+  }
+
+  /** A state directory whose RA keys have gone into the token, or will go there, under names of their own. */
+  async function state(isToKeepFiles = false) {
     const folder = temporaryDirectory();
     const directory = join(folder, 'state');
     const at = (file: string) => join(directory, file);
@@ -31,13 +52,7 @@ describe('an RA with its keys in a PKCS #11 token', { skip: missing ?? false }, 
     assert.equal(made.status, 0, made.stderr);
     count += 1;
     const [signing, encryption] = [`signing-${count}`, `encryption-${count}`];
-    for (const [file, label, use] of [
-      ['ra/signing.key', signing, 'sign'],
-      ['ra/encryption.key', encryption, 'derive'],
-    ] as const) {
-      hsm.importKey(label, count, await readPrivateKeyFile(at(file)), use);
-      await rm(at(file));
-    }
+    if (!isToKeepFiles) await moveToToken(at, { signing, encryption });
     const configure = async (signingUri: string, encryptionUri: string) => {
       const text = await readFile(at('chrysalis.toml'), 'utf8');
       const edited = text
@@ -46,7 +61,7 @@ describe('an RA with its keys in a PKCS #11 token', { skip: missing ?? false }, 
       await writeFile(at('chrysalis.toml'), edited);
     };
     const uri = (label: string) => `pkcs11:token=${encodeURIComponent(TOKEN)};object=${label}`;
-    await configure(uri(signing), uri(encryption));
+    if (!isToKeepFiles) await configure(uri(signing), uri(encryption));
     return { folder, directory, at, signing, encryption, uri, configure };
   }
 
@@ -70,6 +85,42 @@ describe('an RA with its keys in a PKCS #11 token', { skip: missing ?? false }, 
       return running;
     };
     return { url, stop };
+  }
+
+  /** `chrysalis serve` as a process of its own, which starts others. */
+  async function spawnServe(t: TestContext, directory: string) {
+    const child = spawn(process.execPath, [BIN, '--dir', directory, '--json', 'serve'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...env(), SOFTHSM2_CONF: hsm.configuration },
+    });
+    t.after(() => child.kill('SIGKILL'));
+    const lines: string[] = [];
+    const logged = createInterface({ input: child.stderr });
+    logged.on('line', (line) => lines.push(line));
+    const ended = once(child, 'exit');
+    const failed = ended.then(() => Promise.reject(new Error(lines.join('\n'))));
+    failed.catch(() => {});
+    const [line] = (await Promise.race([once(child.stdout, 'data'), failed])) as [Buffer];
+    const begun = () =>
+      lines
+        .filter((one) => one.includes('a process of the RA serves'))
+        .map((one) => JSON.parse(one) as { readonly role: string; readonly pid: number })
+        .filter(({ role }) => role === 'front')
+        .map(({ pid }) => pid);
+    return {
+      url: (JSON.parse(String(line)) as { readonly url: string }).url,
+      log: () => lines.join('\n'),
+      /** Those that answer devices, the dead ones too, as soon as there were so many. */
+      async fronts(count: number): Promise<number[]> {
+        while (begun().length < count) await Promise.race([once(logged, 'line'), failed]);
+        return begun();
+      },
+      async stop(): Promise<number | null> {
+        child.kill('SIGTERM');
+        const [code] = (await ended) as [number | null];
+        return code;
+      },
+    };
   }
 
   it('opens requests, signs files and acknowledges, and goes on when its sessions were closed', async (t) => {
@@ -99,6 +150,82 @@ describe('an RA with its keys in a PKCS #11 token', { skip: missing ?? false }, 
     assert.deepEqual([status, stderr], [0, '']);
   });
 
+  it('opens what was sealed to a former certificate whose key is in the token, and refuses a start without it', async (t) => {
+    const { directory, at, uri, configure, signing, encryption } = await state(true);
+    const { ra, ...scms } = await readTestScms(directory);
+    const renewed = await run(['--dir', directory, 'authority', 'renew', 'ra'], {
+      clock: systemClock,
+    });
+    assert.equal(renewed.status, 0, renewed.stderr);
+    const former = Buffer.from(ra.certificate.id).toString('hex');
+    const named = (name: string) => writeFile(at(`ra/former/${former}.uri`), `${uri(name)}\n`);
+    const { certificate: present } = (await readTestScms(directory)).ra;
+    await named(`former-${encryption}`);
+    await configure('ra/signing.key', 'ra/encryption.key');
+    await assert.rejects(serve(t, directory), /expected a key in a token or in a file, saw both/);
+    await rm(at(`ra/former/${former}.key`));
+    await assert.rejects(serve(t, directory), /\.uri: expected one private key .* saw none/);
+    await assert.rejects(serve(t, directory, {}), /expected the library of the token/);
+
+    hsm.importKey(`former-${encryption}`, 0x77, ra.encryptionKey!, 'derive');
+    await moveToToken(at, { signing, encryption });
+    await configure(uri(signing), uri(encryption));
+    const running = await serve(t, directory);
+    const ca = await readFile(at('authorities/x509-root/certificate.pem'), 'utf8');
+    for (const to of [ra.certificate, present]) {
+      const now = timeOf(systemClock);
+      const device = createDevice({ ra, ...scms }, systemRandom, now);
+      const body = securedBy(device, pseudonymRequest(device, now), to, systemRandom);
+      const sending = { method: 'POST', body } as const;
+      const url = `${running.url}/provision-pseudonym-certificate-batch`;
+      assert.equal((await send(url, ca, sending)).status, 200);
+    }
+    assert.equal((await running.stop()).status, 0);
+
+    await named(encryption);
+    await assert.rejects(serve(t, directory), /\.uri: expected the private key of the RA's certif/);
+    await writeFile(at(`ra/former/${former}.uri`), 'encryption.key\n');
+    await assert.rejects(serve(t, directory), /\.uri: expected a PKCS #11 URI/);
+    await rm(at(`ra/former/${former}.oer`));
+    await assert.rejects(
+      serve(t, directory),
+      /expected the former certificate of the RA beside it/,
+    );
+  });
+
+  it('answers from several processes, each with a session of its own, and from one that was started again', async (t) => {
+    const { directory, at, uri, configure, signing, encryption } = await state(true);
+    const scms = await readTestScms(directory);
+    await moveToToken(at, { signing, encryption });
+    await configure(uri(signing), uri(encryption));
+    const text = await readFile(at('chrysalis.toml'), 'utf8');
+    const edited = text
+      .replace(/^# processes = .*$/m, 'processes = 2')
+      .replace('linkage-cache = 200', 'linkage-cache = 40')
+      // The machine of a test may be slow, and the test is no flood.
+      .replace('client-signature-ttl-sec = 5', 'client-signature-ttl-sec = 600')
+      .replace(/^(shed-\w+-ms) = .*$/gm, '$1 = 0');
+    await writeFile(at('chrysalis.toml'), edited);
+    const ra = await spawnServe(t, directory);
+    const ca = await readFile(at('authorities/x509-root/certificate.pem'), 'utf8');
+    const register = async () => {
+      const now = timeOf(systemClock);
+      const device = createDevice(scms, systemRandom, now);
+      const to = scms.ra.certificate;
+      const body = securedBy(device, pseudonymRequest(device, now), to, systemRandom);
+      const url = `${ra.url}/provision-pseudonym-certificate-batch`;
+      return (await send(url, ca, { method: 'POST', body })).status;
+    };
+    const all = () => Promise.all(Array.from({ length: 16 }, register));
+    assert.deepEqual(new Set(await all()), new Set([200]));
+    const before = await ra.fronts(2);
+    process.kill(before[0]!, 'SIGKILL');
+    const after = await ra.fronts(3);
+    assert.equal(after.length, 3);
+    assert.deepEqual(new Set(await all()), new Set([200]));
+    assert.equal(await ra.stop(), 0, ra.log());
+  });
+
   it('takes library and PIN file from the URI', async (t) => {
     const { directory, at, uri, configure, signing, encryption } = await state();
     await writeFile(at('pin'), `${PIN}\n`, { mode: 0o600 });
@@ -118,7 +245,7 @@ describe('an RA with its keys in a PKCS #11 token', { skip: missing ?? false }, 
         uri(other.signing),
         uri(encryption),
         env(),
-        /ra.signing-key: expected the private key of ra.certificate/,
+        /ra.signing-key: expected the private key of the RA's certificate/,
       ],
       [
         uri(signing),

@@ -11,8 +11,10 @@ import {
 
 /** How long a device waits, in milliseconds. A radio link is slow, but not this slow. */
 export interface HttpsTimeouts {
-  /** TCP and TLS. */
+  /** TCP: until the RA's system has taken the connection. */
   readonly connectMs: number;
+  /** TLS. A busy RA leaves a connection in its system's queue: who gives up and comes again is the last there. */
+  readonly handshakeMs: number;
   /** Until the response's headers. */
   readonly headersMs: number;
   /** Between two parts of the body. */
@@ -23,6 +25,7 @@ export interface HttpsTimeouts {
 
 const DEFAULT_TIMEOUTS: HttpsTimeouts = {
   connectMs: 10_000,
+  handshakeMs: 30_000,
   headersMs: 30_000,
   bodyMs: 15_000,
   exchangeMs: 120_000,

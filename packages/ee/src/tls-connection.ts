@@ -34,8 +34,10 @@ export interface TlsOptions {
   readonly context: TlsContext;
   /** Whether the RA has to staple an OCSP response that says that its certificate is good. */
   readonly ocsp: boolean;
-  /** TCP and TLS together. */
+  /** TCP. */
   readonly connectMs: number;
+  /** TLS. */
+  readonly handshakeMs: number;
   readonly headersMs: number;
   readonly bodyMs: number;
 }
@@ -53,7 +55,7 @@ export interface TlsConnection {
  * Connects, and finishes the handshake: chain, dates and name are checked by node while it lasts, the
  * dates against the clock of the machine.
  *
- * @throws what node throws, the reason of the signal, EeError `unreachable` after `connectMs`
+ * @throws what node throws, the reason of the signal, EeError `unreachable` after `connectMs` or `handshakeMs`
  */
 export async function connectTls(
   origin: URL,
@@ -96,7 +98,7 @@ export async function connectTls(
 
 async function handshake(
   { hostname, port }: URL,
-  { x509Root, context, ocsp, connectMs }: TlsOptions,
+  { x509Root, context, ocsp, connectMs, handshakeMs }: TlsOptions,
   signal: AbortSignal,
 ): Promise<tls.TLSSocket> {
   signal.throwIfAborted();
@@ -123,10 +125,13 @@ async function handshake(
     reject(error);
   };
   const stop = () => fail(signal.reason);
-  const timer = setTimeout(
-    () => fail(new EeError('unreachable', 'expected a connection to the RA in time')),
-    connectMs,
-  );
+  const giveUpAfter = (ms: number, what: string) =>
+    setTimeout(() => fail(new EeError('unreachable', `expected ${what} in ${ms} ms`)), ms);
+  let timer = giveUpAfter(connectMs, 'a connection to the RA');
+  socket.once('connect', () => {
+    clearTimeout(timer);
+    timer = giveUpAfter(handshakeMs, 'a TLS handshake of the RA');
+  });
   signal.addEventListener('abort', stop, { once: true });
   socket.once('error', fail);
   socket.once('close', () => reject(new Error('the connection was closed in the handshake')));

@@ -207,6 +207,34 @@ describe('httpsTransport', () => {
     });
   });
 
+  it('waits longer for a handshake once the connection is there, and not for ever', async (t) => {
+    const { url } = await serveHttps(t, server, (_, response) => response.end('answer'));
+    // As in the queue of a busy RA: the system has taken the connection, and nobody reads it yet.
+    const busy = net.createServer((socket) => {
+      socket.on('error', () => {});
+      t.after(() => socket.destroy());
+    });
+    busy.once('connection', (socket) => {
+      setTimeout(() => socket.pipe(net.connect(Number(url.port))).pipe(socket), 1300);
+    });
+    busy.listen(0, 'localhost');
+    t.after(() => busy.close());
+    await new Promise((resolve) => busy.once('listening', resolve));
+    const late = new URL(`https://localhost:${(busy.address() as net.AddressInfo).port}`);
+    await withTransport(
+      async (transport) => {
+        const response = await post(transport, late);
+        assert.equal(Buffer.from(await readBody(response, 100)).toString(), 'answer');
+      },
+      { connectMs: 1000 },
+    );
+    await withTransport(
+      (transport) =>
+        assert.rejects(post(transport, late), { code: 'unreachable', message: /handshake/ }),
+      { handshakeMs: 50 },
+    );
+  });
+
   it('gives up on a server that is slow to begin, and on one that drips for ever', async (t) => {
     const slow = await serveHttps(t, server, () => {});
     const dripping = await serveHttps(t, server, (_, response) => {
@@ -217,8 +245,8 @@ describe('httpsTransport', () => {
     await withTransport(
       async (transport) => {
         await assert.rejects(post(transport, slow.url), { code: 'timeout' });
-        const response = await post(transport, dripping.url);
-        await assert.rejects(readBody(response, 1_000_000), { code: 'timeout' });
+        const whole = async () => readBody(await post(transport, dripping.url), 1_000_000);
+        await assert.rejects(whole, { code: 'timeout' });
       },
       { exchangeMs: 200 },
     );

@@ -51,11 +51,10 @@ export class WayOut {
     const { tick, connections, metrics } = this.#guards;
     const error = new Refusal('raWrongParameters', `expected a request, saw ${seen}`);
     const socket = duplex as Socket;
-    if (socket.destroyed) return;
+    // More of what was refused already comes until the tick.
+    if (socket.destroyed || !connections.refuse(socket)) return;
     // Our half is closed: when its last octets are taken the whole is, for Node has let go of it.
     if (!socket.writable) return void socket.destroySoon();
-    // More of what was refused already comes until the tick.
-    if (!connections.refuse(socket)) return;
     metrics?.refused(undefined, error, 0);
     const { headers } = this.#door.refuse(error, { method: '', path: '' });
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
