@@ -188,8 +188,8 @@ const Schema = z.strictObject({
     })
     .prefault({}),
   shuffle: z.strictObject({
-    // The policy's when missing.
-    threshold: z.int().min(1).max(1_000_000).optional(),
+    // The policy's when missing. More than these are never let wait.
+    threshold: z.int().min(1).max(20_000).optional(),
     // The policy's when missing.
     'max-age-hours': z
       .int()

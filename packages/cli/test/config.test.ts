@@ -173,6 +173,11 @@ describe('chrysalis.toml', () => {
       ['chrysalis.toml: certificates.per-period: expected an integer, saw 1.5'],
     ],
     [
+      'a shuffle that waits for more than may wait',
+      { shuffle: { threshold: 20_001 } },
+      ['chrysalis.toml: shuffle.threshold: expected 20000 or less, saw 20001'],
+    ],
+    [
       'a word that is none of those',
       { shuffle: { initial: 'never' } },
       ['chrysalis.toml: shuffle.initial: expected "immediate" or "pooled", saw "never"'],

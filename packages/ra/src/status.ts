@@ -4,6 +4,7 @@ import { type Database, type SqlWords, wordsOf } from '@chrysalis/store';
 import { type RawBuilder, sql } from 'kysely';
 import { endOfChain, LAST_I, lastPeriodIssuedBy, lastPeriodOfAll } from './horizon.ts';
 import type { RaOptions } from './options.ts';
+import { MAX_WAITING } from './pca-requests.ts';
 import type { CertificateKind, DeviceStatus, IncidentTable, RaSchema } from './schema.ts';
 import { type Warning, warningsOf } from './status-warnings.ts';
 import { byEnd, type CertificatesInUse, type Ending, endingsOf } from './what-ends.ts';
@@ -63,6 +64,7 @@ export interface PcaStatus {
 
 export interface ShuffleStatus {
   readonly size: number;
+  /** Of the policy; no more than are let wait. */
   readonly threshold: number;
   readonly oldestAt?: Time32;
   /** When it opens if it does not fill up before; absent while it is empty. */
@@ -332,7 +334,7 @@ function horizonOf(
 }
 
 function shuffleOf([filling]: Read['shuffle'], policy: RaOptions['policy']): ShuffleStatus {
-  const threshold = policy.shuffleThreshold;
+  const threshold = Math.min(policy.shuffleThreshold, MAX_WAITING);
   if (filling === undefined || filling.size === 0) return { size: 0, threshold };
   const { size, oldestAt } = filling;
   return { size, threshold, oldestAt, opensAt: oldestAt + policy.shuffleMaxAgeSec };

@@ -161,6 +161,9 @@ describe('raStatus', () => {
       oldestAt: registeredAt,
       opensAt,
     });
+    const policy = { ...options.policy, shuffleThreshold: 50_000 };
+    const wide = await raStatus(database, { ...options, policy }, registeredAt);
+    assert.equal(wide.shuffle.threshold, 20_000, 'no more are let wait');
     assert.deepEqual(pooled.pca, { waiting: 0, repeated: 0, mostAttempts: 0 });
     assert.deepEqual(pooled.batches, { inTheMaking: 1, complete: 0 });
     assert.equal(pooled.rates.registrations.thisHour, 1);
