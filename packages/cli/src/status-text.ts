@@ -8,7 +8,7 @@ const STATUSES = ['active', 'paused', 'failed', 'replaced'] as const;
 
 /** Keys are stable: docs/reference/status.md. Times as in ISO 8601, null where there is none. */
 export function statusJson(status: RaStatus, ra: string): object {
-  const { failing, horizon, shuffle, pca, generation } = status;
+  const { failing, horizon, shuffle, pca, backlog, generation } = status;
   const { furthestBehind } = horizon;
   return {
     ra,
@@ -39,6 +39,11 @@ export function statusJson(status: RaStatus, ra: string): object {
       nextAttemptAt: timeOrNull(pca.nextAttemptAt),
     },
     batches: status.batches,
+    backlog: {
+      certificates: backlog.certificates,
+      perHour: backlog.perHour ?? null,
+      doneAt: timeOrNull(backlog.doneAt),
+    },
     rates: status.rates,
     incidents: status.incidents.map(({ source, message, firstAt, lastAt, count }) => ({
       source,
@@ -126,7 +131,7 @@ function horizonText({ horizon, at }: RaStatus): string {
   ]);
 }
 
-function pipelineText({ linkageCache, shuffle, pca, batches, at }: RaStatus): string {
+function pipelineText({ linkageCache, shuffle, pca, batches, backlog, at }: RaStatus): string {
   const age = (time: Time32 | undefined) =>
     time === undefined ? '' : `, oldest ${formatSeconds(Math.max(0, at - time))}`;
   const opens =
@@ -151,7 +156,14 @@ function pipelineText({ linkageCache, shuffle, pca, batches, at }: RaStatus): st
       'batches',
       `${formatCount(batches.inTheMaking)} in the making, ${formatCount(batches.complete)} to be filed`,
     ],
+    ['lacking', backlogText(backlog, at)],
   ]);
+}
+
+function backlogText({ certificates, perHour, doneAt }: RaStatus['backlog'], at: Time32): string {
+  const pace = perHour === undefined ? '' : `, ${formatCount(perHour)} an hour when busy`;
+  const done = doneAt === undefined ? '' : `, all there ${inWords(doneAt, at)}`;
+  return `${counted(certificates, 'certificate')}${pace}${done}`;
 }
 
 function ratesText({ rates }: RaStatus): string {

@@ -42,6 +42,7 @@ describe('chrysalis status', () => {
     assert.match(stdout, /^ {2}pseudonym +1 +0 +0 +0 +0$/m);
     assert.match(stdout, /^ {2}identification +0 +0 +0 +0 +0$/m);
     assert.match(stdout, /^ {2}complete {9}1 device$/m);
+    assert.match(stdout, /^ {2}lacking {8}0 certificates/m);
     assert.match(stdout, /^ {2}last activity {2}hour of 20/m);
     assert.match(stdout, /^ {2}wanted through {3}i = \d+, 2 periods of 2 in the policy$/m);
     const served = (await json('status')) as StatusJson;
@@ -75,6 +76,7 @@ describe('chrysalis status', () => {
       'shuffle',
       'pca',
       'batches',
+      'backlog',
       'rates',
       'incidents',
       'endings',

@@ -6,7 +6,7 @@ import type { RaSchema } from './schema.ts';
 import { readSetting, writeSetting } from './setting.ts';
 
 /** Certificates that the pipeline makes in an hour in which it has something to do all the time; written by it. */
-const PACE_SETTING = 'pace_per_hour';
+export const PACE_SETTING = 'pace_per_hour';
 const HOUR_MS = 3_600_000;
 /** Work after which the pace is taken: expansion, PCA and filing of the same certificates are all in it. */
 const TAKEN_AFTER_MS = 30_000;

@@ -2,6 +2,7 @@
 import { type Time32, time32FromUnix, unixFromTime32 } from '@chrysalis/ieee1609dot2';
 import { type Database, type SqlWords, wordsOf } from '@chrysalis/store';
 import { type RawBuilder, sql } from 'kysely';
+import { PACE_SETTING } from './backlog.ts';
 import { endOfChain, LAST_I, lastPeriodIssuedBy, lastPeriodOfAll } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import { MAX_WAITING } from './pca-requests.ts';
@@ -11,6 +12,8 @@ import { byEnd, type CertificatesInUse, type Ending, endingsOf } from './what-en
 
 const HOUR_SEC = 3600;
 const DAY_SEC = 86_400;
+/** Of a person. */
+const LIFETIME_SEC = 100 * 365 * DAY_SEC;
 /** How far ahead enrollment certificates are counted. */
 export const ENROLLMENT_NOTICE_SEC = 90 * DAY_SEC;
 
@@ -71,6 +74,15 @@ export interface ShuffleStatus {
   readonly opensAt?: Time32;
 }
 
+/** Pseudonym certificates that are to be there now and are not. */
+export interface BacklogStatus {
+  readonly certificates: number;
+  /** What the pipeline makes in an hour when it has plenty to do; absent before that was ever measured. */
+  readonly perHour?: number;
+  /** When all of them are there at that pace; absent when there are none, and when no living person will see it. */
+  readonly doneAt?: Time32;
+}
+
 export interface RateStatus {
   /** Since the full hour. */
   readonly thisHour: number;
@@ -108,6 +120,7 @@ export interface RaStatus {
   readonly pca: PcaStatus;
   /** Files that lack certificates, and complete ones that wait to be filed. */
   readonly batches: { readonly inTheMaking: number; readonly complete: number };
+  readonly backlog: BacklogStatus;
   readonly rates: Readonly<Record<'certificates' | 'batches' | 'registrations', RateStatus>>;
   /** Beginning of the last hour in which anything was filed or registered. */
   readonly lastActivity?: Time32;
@@ -152,6 +165,7 @@ export async function raStatus(
     shuffle: shuffleOf(read.shuffle, policy),
     pca: pcaOf(read.pca),
     batches: read.batches,
+    backlog: backlogOf(read, policy, now),
     rates: ratesOf(read.tallies, now),
     ...given('lastActivity', read.lastActivity),
     incidents: read.incidents.toSorted((a, b) => b.lastAt - a.lastAt),
@@ -171,7 +185,9 @@ interface Read {
     readonly complete: number | null;
     readonly ended: number | null;
     readonly withoutCurrent: number | null;
+    readonly lackingFiles: number | null;
   };
+  readonly perHour: number | null;
   readonly registeredLately: number;
   readonly behind: readonly { readonly filedThrough: number; readonly count: number }[];
   readonly first: readonly { readonly kind: CertificateKind; readonly count: number }[];
@@ -223,6 +239,7 @@ async function readAll(
   const array = sql.raw(words.jsonArray);
   const number = sql.raw(words.jsonOf);
   const least = sql.raw(words.least);
+  const greatest = sql.raw(words.greatest);
   const failing = sql.raw(words.indexedBy('device_to_try_again'));
   const rows = (columns: readonly string[], query: RawBuilder<unknown>) =>
     rowsOf(words, columns, query);
@@ -239,8 +256,11 @@ async function readAll(
     supply: sql`select ${object}(
         'ended', sum(count) filter (where last_i < ${currentI}),
         'complete', sum(count) filter (where last_i >= ${currentI} and filed_through >= ${least}(last_i, ${lastI})),
-        'withoutCurrent', sum(count) filter (where last_i >= ${currentI} and filed_through < ${currentI}))
+        'withoutCurrent', sum(count) filter (where last_i >= ${currentI} and filed_through < ${currentI}),
+        'lackingFiles', sum(count * ${greatest}(0,
+          ${least}(last_i, ${lastI}) - ${greatest}(filed_through, ${currentI - 1}))))
       from device_count where ${active}`,
+    perHour: sql`select value from setting where name = ${PACE_SETTING}`,
     registeredLately: sql`select ${number}(coalesce(sum(count), 0)) from tally
       where name = 'registrations' and hour >= ${hourOf(newSince)}`,
     behind: rows(
@@ -348,6 +368,18 @@ function pcaOf({ waiting, repeated, mostAttempts, oldestAt, nextAttemptAt }: Rea
     ...given('oldestAt', oldestAt),
     ...given('nextAttemptAt', nextAttemptAt),
   };
+}
+
+function backlogOf(
+  { supply, perHour }: Pick<Read, 'supply' | 'perHour'>,
+  policy: RaOptions['policy'],
+  now: Time32,
+): BacklogStatus {
+  const certificates = (supply.lackingFiles ?? 0) * policy.certificatesPerPeriod;
+  if (perHour === null) return { certificates };
+  const lastsSec = Math.ceil((certificates * HOUR_SEC) / perHour);
+  const isTold = certificates > 0 && lastsSec < LIFETIME_SEC;
+  return { certificates, perHour, ...given('doneAt', isTold ? now + lastsSec : null) };
 }
 
 function ratesOf(tallies: Read['tallies'], now: Time32): RaStatus['rates'] {

@@ -13,6 +13,7 @@ import { lastPeriodOfAll } from '../src/horizon.ts';
 import { HorizonWarnings } from '../src/horizon-warnings.ts';
 import { OperatorsView, tallyAt } from '../src/operators-view.ts';
 import type { DeviceStatus } from '../src/schema.ts';
+import { writeSetting } from '../src/setting.ts';
 import { raStatus } from '../src/status.ts';
 import { NOTICE_SEC } from '../src/status-warnings.ts';
 import { endingsOf } from '../src/what-ends.ts';
@@ -116,6 +117,17 @@ describe('raStatus', () => {
       waitingForFirst: { identification: 1, application: 0 },
     });
     assert.deepEqual(failing, { count: 1, nextTryAt: now + 30 });
+
+    // Thirteen weeks of three certificates; weeks of who gets nothing, or is over, are not waited for.
+    const lacking = async () => (await raStatus(database, options, now)).backlog;
+    assert.deepEqual(await lacking(), { certificates: 39 });
+    await writeSetting(database.query, 'pace_per_hour', 1000);
+    assert.deepEqual(await lacking(), { certificates: 39, perHour: 1000, doneAt: now + 141 });
+    await database.query.updateTable('device_count').set({ count: 1e9 }).execute();
+    const endless = await lacking();
+    assert.deepEqual(endless, { certificates: endless.certificates, perHour: 1000 });
+    await database.query.deleteFrom('device_count').execute();
+    assert.deepEqual(await lacking(), { certificates: 0, perHour: 1000 });
   });
 
   it('tells what was done by the hour', async (t) => {
