@@ -19,6 +19,8 @@ const ON_POSTGRES = [
   'shuffle',
   'contacts',
   'device-report',
+  'status',
+  'backlog',
   'misbehavior-enquiries',
 ].map((name) => `packages/ra/test/${name}.test.ts`);
 const named = args.filter((arg) => !arg.startsWith('--'));
@@ -57,6 +59,7 @@ const result = spawnSync(process.execPath, [...limit, '--test', ...pace, ...file
   env: {
     ...{ NODE_COMPILE_CACHE, CHRYSALIS_TEST_FILE_LIMIT_MS },
     ...(isFaults && LONG_FORMS),
+    ...(isPostgres && { CHRYSALIS_TEST_DATABASE: 'postgres' }),
     ...process.env,
   },
 });
