@@ -125,12 +125,12 @@ function measurement(
   const nativeUs = median(costs.map((cost) => cost.nativeUs)).toFixed(1);
   return measurementOf({
     name: 'pipeline',
-    variant: variant === 'ra' ? 'certificate, RA alone' : 'certificate, RA, LAs and PCA',
+    variant,
     opsPerSec: 1e6 / wallUs,
     cpuUsPerOp: median(costs.map(({ cpuUs }) => cpuUs)),
     ratioToNative: median(costs.map(({ ratio }) => ratio)),
     rssMb: peakRss / 1e6,
-    note: `${sum.map(([name, times]) => `${times} x ${name}`).join(' + ')} ${nativeUs} us`,
+    note: `a certificate, ${variant === 'ra' ? 'RA alone' : 'RA, LAs and PCA'}: ${sum.map(([name, times]) => `${times} x ${name}`).join(' + ')} ${nativeUs} us`,
   });
 }
 
