@@ -227,13 +227,13 @@ export async function createScene(t: TestContext, changes: SceneOptions = {}): P
   };
 }
 
-/** Polls until `look` finds something; fails after ten seconds. */
+/** Polls until `look` finds something; fails after a minute, for the machine may be busy. */
 export async function eventually<T>(look: () => Promise<T | undefined>): Promise<T> {
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(10)) {
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(10)) {
     const found = await look();
     if (found !== undefined) return found;
   }
-  throw new Error('expected it within ten seconds');
+  throw new Error('expected it within a minute');
 }
 
 export function sleep(milliseconds: number): Promise<void> {
