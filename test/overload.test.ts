@@ -3,6 +3,7 @@
  * Whoever does what a device does is served all the while, and operators see it on their port.
  */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
@@ -375,5 +376,33 @@ describe('an RA that has too much to do', () => {
     assert.equal(acknowledged.length, read);
     await fixture.restart();
     for (const honest of acknowledged) assert.equal((await scene.download(honest)).status, 200);
+  });
+});
+
+/** Connects so many times, and says how many the system has answered before any would have knocked again (RFC 6298: a second). */
+const KNOCK = `
+  const [port, count] = process.argv.slice(1).map(Number);
+  let connected = 0;
+  for (let n = 0; n < count; n += 1) {
+    require('node:net').connect(port, '127.0.0.1', () => { connected += 1; }).on('error', () => {});
+  }
+  setTimeout(() => { console.log(connected); process.exit(0); }, 700);
+`;
+
+describe('an RA that accepts nothing for a while', () => {
+  const COUNT = 40;
+  /** While it runs this process, and with it the RA, does nothing else. */
+  const knock = ({ ra }: RaFixture) =>
+    Number(execFileSync(process.execPath, ['-e', KNOCK, String(ra.port), String(COUNT)]));
+
+  it('keeps no more connections waiting than it may', async (t) => {
+    const { fixture } = await start(t, { limits: { waiting: 4 } });
+    const kept = knock(fixture);
+    assert(kept < COUNT, `${kept} of ${COUNT}`);
+  });
+
+  it('keeps those of a moment in which many come', async (t) => {
+    const { fixture } = await start(t);
+    assert.equal(knock(fixture), COUNT);
   });
 });

@@ -151,6 +151,9 @@ download-failures-per-hour = 600
 # over: beyond, the one is closed that has waited longest for its peer. Each connection is a file descriptor.
 connections = 5000
 handshakes = 500
+# Connections that the system keeps until the RA accepts them; whoever comes beyond knocks again after a second. The
+# last of a long queue is served when it is about to leave: keep it to what the RA serves in a few seconds.
+waiting-connections = 256
 # Requests whose answers are being made: provisioning requests and reports, downloads, and what anybody may ask for
 # (policy, certificate chains, RA certificate, CRL). Beyond they are refused. 0: no limit.
 provisioning-under-way = 256

@@ -148,6 +148,8 @@ const Schema = z.strictObject({
       // Of all devices together. Descriptors of the process bound the first.
       connections: z.int().min(1).max(1_000_000).default(5000),
       handshakes: z.int().min(1).max(1_000_000).default(500),
+      // Linux takes no more than net.core.somaxconn.
+      'waiting-connections': z.int().min(1).max(65_535).default(256),
       // 0: no limit.
       'provisioning-under-way': z.int().min(0).max(100_000).default(256),
       'downloads-under-way': z.int().min(0).max(100_000).default(1024),

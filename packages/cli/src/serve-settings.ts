@@ -138,6 +138,8 @@ export function limitsOf(
     limits: {
       connections: share(limits.connections),
       handshakes: share(limits.handshakes),
+      // One queue for all of them: they share the socket.
+      waiting: limits.waitingConnections,
       provisioningUnderWay: share(limits.provisioningUnderWay),
       downloadsUnderWay: share(limits.downloadsUnderWay),
       anonymousUnderWay: share(limits.anonymousUnderWay),

@@ -107,6 +107,7 @@ describe('chrysalis.toml', () => {
       downloadFailuresPerHour: 600,
       connections: 5000,
       handshakes: 500,
+      waitingConnections: 256,
       provisioningUnderWay: 256,
       downloadsUnderWay: 1024,
       anonymousUnderWay: 256,

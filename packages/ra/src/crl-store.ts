@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { sha256 } from '@chrysalis/crypto';
 import { Door } from './door.ts';
 import type { Download } from './download.ts';
-import { createGuards } from './guards.ts';
+import { backlogOf, createGuards } from './guards.ts';
 import { createDeviceServer, sendUnlessHeld } from './http-server.ts';
 import { OcspStaples } from './ocsp-staples.ts';
 import type { RaOptions } from './options.ts';
@@ -47,7 +47,7 @@ export async function startCrlStore(options: CrlStoreOptions): Promise<CrlStore>
     sendUnlessHeld(request, reply, await guards.load.run('anonymous', newest), log),
   );
   await staple?.start();
-  await app.listen({ host: listen.address, port: listen.port });
+  await app.listen({ host: listen.address, port: listen.port, backlog: backlogOf(guards.limits) });
   const { port } = app.server.address() as AddressInfo;
   log.info({ port }, 'CRL store started');
   return {

@@ -8,7 +8,7 @@ import { Contacts } from './contacts.ts';
 import { DeviceRegistry } from './device-registry.ts';
 import { Door } from './door.ts';
 import { Downloads } from './download.ts';
-import type { Guards } from './guards.ts';
+import { backlogOf, type Guards } from './guards.ts';
 import { createHttpServer } from './http-server.ts';
 import type { LocalFiles } from './local-files.ts';
 import { MisbehaviorReports } from './misbehavior-reports.ts';
@@ -86,7 +86,7 @@ export async function openFrontOffice(
       ra: Buffer.from(identity.certificate.id).toString('hex'),
       ...files.names,
     });
-    await app.listen({ host: listen.address, port });
+    await app.listen({ host: listen.address, port, backlog: backlogOf(guards.limits) });
   } catch (error) {
     await staples?.stop();
     throw error;

@@ -11,6 +11,16 @@ export interface GuardLimits extends ConnectionLimits, LoadLimits {
   readonly requestTimeoutMs: number;
   /** Without an octet in either direction. */
   readonly stalledMs: number;
+  /** Connections that the system keeps until they are accepted. Whoever comes beyond is not answered, and knocks again after a second. */
+  readonly waiting: number;
+}
+
+/** What a core serves in two to four seconds: docs/decisions/0059-who-waits-for-an-ra.md. */
+const WAITING = 256;
+
+/** The backlog of listen(2). */
+export function backlogOf({ waiting = WAITING }: Partial<GuardLimits> = {}): number {
+  return waiting;
 }
 
 /** What stands before the services of a server: none of it knows what they do. */
