@@ -29,7 +29,7 @@ describe('an RA under twice what it can do', () => {
 });
 
 describe('the known-bad control of a soak', () => {
-  const LEAK_OCTETS = 100_000;
+  const LEAK_OCTETS = 200_000;
 
   it('an RA that loses memory with each visit, is caught', async (t) => {
     const directory = temporaryDirectory();
