@@ -136,3 +136,50 @@ function namesOnly(before: string, after: string, { tlsCert, tlsKey }: TlsPairTe
     throw error;
   }
 }
+
+/** Where rows and objects lie, as it will stand in the file. */
+export interface StoresText {
+  readonly store: string;
+  readonly passwordFile?: string | undefined;
+  /** Undefined: as before. */
+  readonly objects?: string | undefined;
+}
+
+/**
+ * Names other places for rows and objects. What comes out is read again: nothing else may mean anything new.
+ *
+ * @throws CliError when a section is written in a way that a line at a time cannot change
+ */
+export function withStores(text: string, { store, passwordFile, objects }: StoresText): string {
+  const lines = [
+    `url = ${JSON.stringify(store)}`,
+    ...(passwordFile === undefined ? [] : [`password-file = ${JSON.stringify(passwordFile)}`]),
+  ];
+  const stored = withLine(text, 'store', 'url', lines);
+  const result =
+    objects === undefined
+      ? stored
+      : withLine(stored, 'objects', 'url', [`url = ${JSON.stringify(objects)}`]);
+  const { store: _, objects: was, ...others } = parseConfig(text, '/');
+  const expected = {
+    ...others,
+    store: {
+      url: store,
+      ...(passwordFile !== undefined && { passwordFile: resolve('/', passwordFile) }),
+    },
+    objects: objects === undefined ? was : { url: objects },
+  };
+  if (isDeepStrictEqual(parseConfig(result, '/'), expected)) return result;
+  throw new CliError('expected sections [store] and [objects], each with a line url = "..."', {
+    hint: 'write them so',
+  });
+}
+
+function withLine(text: string, section: string, key: string, added: readonly string[]): string {
+  const lines = text.split('\n');
+  const start = lines.findIndex((line) => line.trim() === `[${section}]`);
+  const end = lines.findIndex((line, n) => n > start && line.startsWith('['));
+  const isInside = (n: number) => start >= 0 && n > start && (end < 0 || n < end);
+  const at = lines.findIndex((line, n) => isInside(n) && line.trimStart().startsWith(`${key} =`));
+  return at < 0 ? text : lines.toSpliced(at, 1, ...added).join('\n');
+}

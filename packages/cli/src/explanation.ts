@@ -15,6 +15,9 @@ const STORE_HINTS: Partial<Record<StoreError['code'], string>> = {
   busy: 'another program holds the database locked: end it',
   'newer-schema': 'take the version of chrysalis that made it, or a later one',
   'older-schema': 'chrysalis migrate brings it up to date, while others go on',
+  moved:
+    'serve from where it went; chrysalis copy goes on with a copy that was interrupted, and --take-back ends it',
+  incomplete: 'the same chrysalis copy as before goes on with it',
   missing:
     'chrysalis migrate makes the tables of a database that is there; nobody makes a database or a bucket here',
   away: 'see that the server runs, and that store.url or objects.url has its address',

@@ -5,6 +5,7 @@ import { addAuthorityCommands } from './authority.ts';
 import { addBackupCommand } from './backup.ts';
 import { addBlacklistCommands } from './blacklist.ts';
 import type { CliContext } from './context.ts';
+import { addCopyCommand } from './copy.ts';
 import { addCrlCommands } from './crl.ts';
 import { addDeviceCommands } from './device.ts';
 import { addEeCommands } from './ee.ts';
@@ -96,6 +97,7 @@ Results go to standard output, everything else to standard error. Exit status: 0
   addKeysCommands(program, context);
   addBackupCommand(program, context);
   addRestoreCommand(program, context);
+  addCopyCommand(program, context);
   return program;
 }
 

@@ -1,12 +1,13 @@
 /** `chrysalis serve`: the RA, with the test authorities in process, until it is told to stop. */
 import { availableParallelism } from 'node:os';
-import { startRegistrationAuthority } from '@chrysalis/ra';
+import { type Log, startRegistrationAuthority } from '@chrysalis/ra';
 import { type Command, Option } from 'commander';
 import { type ChrysalisConfig, loadConfig } from './config.ts';
 import type { CliContext } from './context.ts';
 import { serveCrls } from './crl-port.ts';
 import { createLog, LOG_LEVELS, type LogLevel } from './log.ts';
 import { serveMaPort } from './ma-port.ts';
+import { movedAway, movedOver } from './moved-state.ts';
 import { openCustody, warnOfPlainKeys } from './open-custody.ts';
 import { placesOf } from './private-files.ts';
 import type { ProcessUrls } from './process-orders.ts';
@@ -37,7 +38,8 @@ export function addServeCommand(program: Command, context: CliContext): void {
       `
 Prints its URLs when it answers. Logs are lines of JSON, or short lines at a terminal. Certificates and keys that are
 replaced in their files (tls renew, authority renew ra) are taken within ten seconds, and at once on SIGHUP; connections
-stay open. What will not do is refused in the log, and the former ones stay.
+stay open. What will not do is refused in the log, and the former ones stay. When chrysalis copy has moved the state to
+servers, it goes on from there.
 
 Examples:
   chrysalis serve
@@ -49,9 +51,22 @@ Examples:
 }
 
 async function serve(context: CliContext, options: ServeOptions): Promise<void> {
+  const log = createLog(context.stderr, options.logLevel);
+  while ((await serveUntilMoved(context, options, log)) === 'moved') {
+    log.warn({}, 'the state is moved: devices are served again when that is done');
+    await movedOver(options.dir, context.signal);
+    if (context.signal.aborted) return;
+  }
+}
+
+/** Ends when it is told to, or when the state was copied to another place and changes no more. */
+async function serveUntilMoved(
+  context: CliContext,
+  options: ServeOptions,
+  log: Log,
+): Promise<'stopped' | 'moved'> {
   const { dir: directory, logLevel } = options;
   const config = await loadConfig(directory);
-  const log = createLog(context.stderr, logLevel);
   const offset = context.env[CLOCK_OFFSET];
   if (offset) log.warn({ offsetSec: offset }, `${CLOCK_OFFSET}: not the clock of this machine`);
   await using resources = new AsyncDisposableStack();
@@ -65,8 +80,10 @@ async function serve(context: CliContext, options: ServeOptions): Promise<void> 
   const urls =
     processes > 1 ? await serveInProcesses(serving, processes) : await serveAlone(serving);
   context.stdout.write(options.json ? `${JSON.stringify(urls)}\n` : textOf(urls));
-  await aborted(context.signal);
+  await Promise.race([aborted(context.signal), movedAway(config, context.signal)]);
+  if (!context.signal.aborted) return 'moved';
   log.info({}, 'stopping');
+  return 'stopped';
 }
 
 type Urls = ProcessUrls & { readonly opsUrl?: string };

@@ -17,12 +17,20 @@ export async function openRaStore(
   options: Pick<DatabaseOptions, 'readsOnly' | 'migrates'> = {},
 ): Promise<Database<RaSchema>> {
   const { url, passwordFile } = store;
-  if (passwordFile !== undefined) await readPassword(passwordFile);
   return openDatabase<RaSchema>(url, RA_MIGRATIONS, {
     ...options,
-    // Read again for each connection: it may be exchanged while the RA runs.
-    ...(passwordFile !== undefined && { password: () => readPassword(passwordFile) }),
+    ...(await passwordFrom(passwordFile)),
   });
+}
+
+/** @throws CliError, AuthorityError when the file is not as it should be */
+export async function passwordFrom(
+  file: string | undefined,
+): Promise<Pick<DatabaseOptions, 'password'>> {
+  if (file === undefined) return {};
+  await readPassword(file);
+  // Read again for each connection: it may be exchanged while the RA runs.
+  return { password: () => readPassword(file) };
 }
 
 /** @throws StoreError */

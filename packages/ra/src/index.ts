@@ -22,6 +22,7 @@ export { fileKey, zipBatch, zipFile } from './batch-file.ts';
 export { Blacklist, type BlacklistEntry } from './blacklist.ts';
 export { type ByteRange, isRangeApplicable, parseRange } from './byte-range.ts';
 export { isHeld } from './conditional.ts';
+export { RA_TABLES } from './copied-tables.ts';
 export { type CrlStore, type CrlStoreOptions, startCrlStore } from './crl-store.ts';
 export {
   type DeviceReport,

@@ -1,7 +1,7 @@
 /** Requests to the PCA as rows: put in, shuffled, sent, answered. */
 import type { Random } from '@chrysalis/crypto';
 import type { Time32 } from '@chrysalis/ieee1609dot2';
-import { type Database, wordsOf } from '@chrysalis/store';
+import { type Database, type SqlWords, wordsOf } from '@chrysalis/store';
 import { CompiledQuery, type Transaction } from 'kysely';
 import { change, insertRows, portions } from './bulk.ts';
 import type { Device } from './device-registry.ts';
@@ -395,7 +395,9 @@ async function addToIndex(
   files: readonly ComposedFile[],
 ): Promise<void> {
   for (const [period, ofPeriod] of Map.groupBy(files, (file) => file.period)) {
-    await query.executeQuery(CompiledQuery.raw(createIndexTable(query, period)));
+    await query.executeQuery(
+      CompiledQuery.raw(createIndexTable(indexTable(period), wordsOf(query))),
+    );
     const rows = ofPeriod.flatMap(({ device, requests }) =>
       requests.map(({ hpcr }) => [indexKey(hpcr), device.id] as const),
     );
@@ -459,7 +461,7 @@ export function indexTable(i: number): string {
   return `${INDEX_PREFIX}${Math.trunc(i)}`;
 }
 
-function createIndexTable(query: Transaction<RaSchema>, i: number): string {
-  const { octets, integer, ordered } = wordsOf(query);
-  return `create table if not exists ${indexTable(i)} (hpcr ${octets} primary key, device_id ${integer} not null) ${ordered}`;
+/** @param table of {@link indexTable} */
+export function createIndexTable(table: string, { octets, integer, ordered }: SqlWords): string {
+  return `create table if not exists ${table} (hpcr ${octets} primary key, device_id ${integer} not null) ${ordered}`;
 }

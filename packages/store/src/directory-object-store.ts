@@ -180,13 +180,18 @@ class DirectoryObjectStore implements ObjectStore {
   }
 
   #directoryPath(segments: string[]): string {
-    return join(this.#root, ...segments.map((segment) => segment + DIRECTORY_MARK));
+    return directoryPath(this.#root, segments);
   }
 
   #temporaryPath(): string {
     temporaryCount += 1;
     return join(this.#root, INCOMING, `${PROCESS_MARK}.${temporaryCount}`);
   }
+}
+
+/** Where objects lie whose keys begin with these segments. */
+export function directoryPath(root: string, segments: readonly string[]): string {
+  return join(root, ...segments.map((segment) => segment + DIRECTORY_MARK));
 }
 
 /** Renames into a directory that mostly exists: looking for it first would cost every put. */
@@ -242,7 +247,8 @@ async function* listTree(directory: string, start: string): AsyncIterable<string
   }
 }
 
-async function sortedEntries(directory: string): Promise<string[]> {
+/** Names in a directory of objects, in their order; those of directories end with a slash, and are not marked. */
+export async function sortedEntries(directory: string): Promise<string[]> {
   const names: string[] = [];
   try {
     for (const entry of await readdir(directory, { withFileTypes: true })) {

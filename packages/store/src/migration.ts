@@ -1,3 +1,4 @@
+import { refuseMarked } from './copy-marks.ts';
 import { patiently, type SqliteConnection } from './sqlite-connection.ts';
 import { StoreError } from './store-error.ts';
 
@@ -108,10 +109,12 @@ function appliedMigrations(connection: SqliteConnection): Set<string> {
   return new Set(rows.map((row) => String(row.name)));
 }
 
-/** @throws StoreError `newer-schema` */
+/** @throws StoreError `newer-schema`, `moved`, `incomplete` */
 export function refuseUnknown(applied: Iterable<string>, migrations: readonly Migration[]): void {
   const known = new Set(migrations.map((migration) => migration.name));
-  for (const name of applied) {
+  const names = [...applied];
+  refuseMarked(new Set(names), known);
+  for (const name of names) {
     if (!known.has(name)) {
       throw new StoreError(
         'newer-schema',

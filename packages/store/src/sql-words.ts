@@ -21,8 +21,18 @@ export interface SqlWords {
   octetsOf(json: string): string;
   /** A query of two columns of integers: those of a JSON array of pairs, which is one value of text. */
   pairsOf(json: string): string;
+  /** Text, to be compared and ordered by its octets in UTF-8. */
+  byOctets(column: string): string;
+  /** A condition: the columns have one of so many rows of values, each a `?`. */
+  isOneOf(columns: readonly string[], count: number): string;
   /** A query of one column `name`: the tables whose names are `prefix` and digits. */
   tablesNumbered(prefix: string): string;
+  /** A query that gives a row when there is a table of this name. */
+  tableNamed(name: string): string;
+  /** A query of one column `name`: the tables of the rooms, without this room's. */
+  readonly tables: string;
+  /** A query of the columns `name` and `field`: where the database counts up by itself, and has to be told of what it did not count. */
+  readonly counted?: string;
   /** After a table's name in a query: SQLite plans without statistics, and has to be told. */
   indexedBy(index: string): string;
   /** Names of functions. */
@@ -44,8 +54,15 @@ export const SQLITE_WORDS: SqlWords = {
   lastOctets: (column, count) => `substr(${column}, -${whole(count)})`,
   octetsOf: (json) => `select unhex(value) from json_each(${json})`,
   pairsOf: (json) => `select value ->> 0, value ->> 1 from json_each(${json})`,
+  byOctets: (column) => column,
+  isOneOf: (columns, count) =>
+    `(${columns.join(', ')}) in (values ${rowsOfMarks(columns.length, count)})`,
   tablesNumbered: (prefix) =>
     `select name from sqlite_master where type = 'table' and name glob '${prefix}[0-9]*'`,
+  tableNamed: (name) =>
+    `select 1 as n from sqlite_master where type = 'table' and name = '${name}'`,
+  tables: `select name from sqlite_master
+    where type = 'table' and name not glob 'sqlite_*' and name not glob 'chrysalis_*'`,
   indexedBy: (index) => `indexed by ${index}`,
   jsonObject: 'json_object',
   jsonArray: 'json_array',
@@ -65,9 +82,18 @@ export const POSTGRES_WORDS: SqlWords = {
   octetsOf: (json) => `select decode(value, 'hex') from json_array_elements_text(${json}::json)`,
   pairsOf: (json) =>
     `select (value ->> 0)::bigint, (value ->> 1)::bigint from json_array_elements(${json}::json)`,
+  byOctets: (column) => `${column} collate "C"`,
+  // Its VALUES would take the values for text.
+  isOneOf: (columns, count) => `(${columns.join(', ')}) in (${rowsOfMarks(columns.length, count)})`,
   tablesNumbered: (prefix) =>
     `select tablename as name from pg_tables
       where schemaname = current_schema() and tablename ~ '^${prefix}[0-9]+$'`,
+  tableNamed: (name) =>
+    `select 1 as n from pg_tables where schemaname = current_schema() and tablename = '${name}'`,
+  tables: `select tablename as name from pg_tables
+    where schemaname = current_schema() and tablename !~ '^chrysalis_'`,
+  counted: `select table_name as name, column_name as field from information_schema.columns
+    where table_schema = current_schema() and is_identity = 'YES' and table_name !~ '^chrysalis_'`,
   indexedBy: () => '',
   jsonObject: 'json_build_object',
   jsonArray: 'json_build_array',
@@ -97,4 +123,9 @@ function whole(count: number): number {
     throw new RangeError(`expected a number of octets, saw ${count}`);
   }
   return count;
+}
+
+function rowsOfMarks(columns: number, count: number): string {
+  const row = `(${Array(columns).fill('?').join(', ')})`;
+  return Array(count).fill(row).join(', ');
 }

@@ -189,6 +189,9 @@ const CODES: ReadonlyMap<number, StoreErrorCode> = new Map([
   [26, 'corrupt'], // NOTADB
 ]);
 
+/** SQLITE_CONSTRAINT_TRIGGER: what `raise(abort)` says, which `write-fence.ts` has and nothing else of ours. */
+const REFUSED_BY_TRIGGER = 1811;
+
 /** The longest piece of a statement that a message shows; parameters are never shown. */
 const MAX_SHOWN_SQL = 200;
 
@@ -203,6 +206,7 @@ function codeOf(error: unknown): StoreErrorCode {
   // node:sqlite says ERR_INVALID_STATE for a closed database and for nothing else that we do.
   if (systemCodeOf(error) === 'ERR_INVALID_STATE') return 'closed';
   if (!(error instanceof Error) || !('errcode' in error)) return 'query';
+  if (Number(error.errcode) === REFUSED_BY_TRIGGER) return 'moved';
   // The low octet is the primary code; above it lies the extended one.
   return CODES.get(Number(error.errcode) & 0xff) ?? 'query';
 }

@@ -48,8 +48,8 @@ async function lookAtDatabase<Schema>(
   }
 }
 
-/** SQLite would create it. */
-async function expectFile(path: string): Promise<void> {
+/** SQLite would create it. @throws StoreError `missing` */
+export async function expectFile(path: string): Promise<void> {
   try {
     await stat(path);
   } catch (cause) {

@@ -10,6 +10,8 @@
  * | `migration-failed` | a migration's statement was refused; that migration left no trace |
  * | `newer-schema` | the database holds a migration this program does not know |
  * | `older-schema` | the database lacks a migration, and was opened to be looked at only, or is one that is migrated by command |
+ * | `moved` | the database was copied to another, which takes its place: nothing is written in it any more |
+ * | `incomplete` | the database is being filled with a copy of another, which is not done |
  * | `missing` | there is no database, and it was opened to be looked at only, or is one that is made by command |
  * | `corrupt` | the file is not a database, or a damaged one |
  * | `constraint` | a UNIQUE, NOT NULL, CHECK or FOREIGN KEY condition refused the write |
@@ -33,6 +35,8 @@ export type StoreErrorCode =
   | 'migration-failed'
   | 'newer-schema'
   | 'older-schema'
+  | 'moved'
+  | 'incomplete'
   | 'missing'
   | 'corrupt'
   | 'constraint'

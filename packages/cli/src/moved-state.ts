@@ -1,0 +1,75 @@
+/** What `serve` does while `chrysalis copy` moves the state that it serves from. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { FenceWatch, isStoreError } from '@chrysalis/store';
+import { type ChrysalisConfig, loadConfig } from './config.ts';
+import { CliError } from './context.ts';
+import { parseNote } from './copy-note.ts';
+import { databaseFile, openRaStore } from './stores.ts';
+
+/** From the moment on in which nothing can be written any more: devices wait for what comes after it. */
+const LOOK_MS = 200;
+
+/** Resolves when nothing is written to the database in a file any more; never for another, nor after `signal`. */
+export async function movedAway(config: ChrysalisConfig, signal: AbortSignal): Promise<void> {
+  const file = databaseFile(config);
+  if (file === undefined || file === ':memory:') return new Promise(() => {});
+  const watch = await FenceWatch.open(file);
+  try {
+    while (!isMoved(watch)) await delay(LOOK_MS, undefined, { signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    return new Promise(() => {});
+  } finally {
+    watch.close();
+  }
+}
+
+function isMoved(watch: FenceWatch): boolean {
+  try {
+    return watch.isMoved;
+  } catch (error) {
+    // Somebody works on it: the next look tells.
+    if (isStoreError(error, 'busy')) return false;
+    throw error;
+  }
+}
+
+/**
+ * Resolves when there is a state to serve from: the new one that the configuration names, or the old one if the copy was taken
+ * back.
+ *
+ * @throws CliError when the state is in another directory
+ */
+export async function movedOver(directory: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const config = await loadConfig(directory);
+    await expectSameDirectory(config);
+    try {
+      const database = await openRaStore(config, { readsOnly: true });
+      return await database.close();
+    } catch (error) {
+      // A server that is away is waited for as well: there is no other state.
+      if (
+        !(['moved', 'incomplete', 'away', 'busy'] as const).some((code) =>
+          isStoreError(error, code),
+        )
+      ) {
+        throw error;
+      }
+    }
+    await delay(LOOK_MS, undefined, { signal }).catch(() => {});
+  }
+}
+
+async function expectSameDirectory(config: ChrysalisConfig): Promise<void> {
+  const file = databaseFile(config);
+  if (file === undefined) return;
+  const watch = await FenceWatch.open(file);
+  const { destination } = watch;
+  watch.close();
+  const note = destination === undefined ? undefined : parseNote(destination);
+  if (note === undefined || !('directory' in note)) return;
+  throw new CliError(`this state moves to ${note.directory}`, {
+    hint: `when the copy is complete: chrysalis --dir ${note.directory} serve`,
+  });
+}
