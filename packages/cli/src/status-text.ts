@@ -16,7 +16,11 @@ export function statusJson(status: RaStatus, ra: string): object {
     lastActivity: timeOrNull(status.lastActivity),
     warnings: status.warnings.map(({ at, ...warning }) => ({ ...warning, at: timeOrNull(at) })),
     registrations: status.devices,
-    failing: { count: failing.count, nextTryAt: timeOrNull(failing.nextTryAt) },
+    failing: {
+      count: failing.count,
+      isMore: failing.isMore === true,
+      nextTryAt: timeOrNull(failing.nextTryAt),
+    },
     blacklisted: status.blacklisted,
     horizon: {
       ...horizon,
@@ -59,7 +63,11 @@ export function statusJson(status: RaStatus, ra: string): object {
       stopsAt: formatTime32(generation.stopsAt),
       because: generation.because.role,
     },
-    enrollmentsEnding: status.enrollmentsEnding,
+    enrollmentsEnding: status.enrollmentsEnding.map(({ month, count, isMore }) => ({
+      month,
+      count,
+      isMore: isMore === true,
+    })),
   };
 }
 
@@ -98,7 +106,9 @@ function devicesText({ devices, failing, blacklisted, at }: RaStatus): string {
   const lines = section('', [
     [
       'failing',
-      failing.count === 0 ? 'none' : `${counted(failing.count, 'registration')}, next try ${tries}`,
+      failing.count === 0
+        ? 'none'
+        : `${atLeast(failing)}${counted(failing.count, 'registration')}, next try ${tries}`,
     ],
     ['blacklisted', blacklisted === 0 ? 'none' : counted(blacklisted, 'enrollment certificate')],
   ]);
@@ -204,8 +214,13 @@ function enrollmentsText({ enrollmentsEnding: months }: RaStatus): string {
   if (months.length === 0) return `${title}\n  none`;
   return section(
     title,
-    months.map(({ month, count }) => [month, formatCount(count)] as const),
+    months.map((month) => [month.month, `${atLeast(month)}${formatCount(month.count)}`] as const),
   );
+}
+
+/** Before what was counted up to a bound. */
+function atLeast({ isMore }: { readonly isMore?: true }): string {
+  return isMore === true ? 'at least ' : '';
 }
 
 function endingJson({ role, name, id, endsAt }: Ending): object {

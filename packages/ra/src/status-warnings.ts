@@ -83,6 +83,7 @@ export function warningsOf(
     .filter((row) => row.status === 'failed')
     .reduce((sum, { count }) => sum + count, 0);
   const enrollments = status.enrollmentsEnding.reduce((sum, { count }) => sum + count, 0);
+  const isMore = status.enrollmentsEnding.some((month) => month.isMore === true);
   const isOverdue = pca.oldestAt !== undefined && now - pca.oldestAt > overdueSec(surroundings);
   const warnings: (Warning | false)[] = [
     ...status.endings.map((ending) => endingWarning(ending, now, supplySec)),
@@ -103,7 +104,7 @@ export function warningsOf(
     },
     failing.count > 0 && {
       code: 'devices-failing',
-      message: `certificates of ${devicesOf(failing.count)} cannot be made for now`,
+      message: `certificates of ${atLeast(failing)}${devicesOf(failing.count)} cannot be made for now`,
     },
     failed > 0 && {
       code: 'devices-failed',
@@ -115,7 +116,7 @@ export function warningsOf(
     },
     enrollments > 0 && {
       code: 'enrollments-ending',
-      message: `${enrollments} enrollment ${plural('certificate', enrollments)} ending within 90 days`,
+      message: `${atLeast({ isMore })}${enrollments} enrollment ${plural('certificate', enrollments)} ending within 90 days`,
     },
   ];
   return warnings.filter((warning) => warning !== false);
@@ -158,6 +159,11 @@ function incidentWarning({
   if (count === 0 || source === HORIZON) return false;
   const since = `since ${formatTime32(firstAt)}, ${count} ${plural('time', count)}`;
   return { code: 'incident-open', message: `${source}: ${message} (${since})`, at: firstAt };
+}
+
+/** What was counted up to a bound. */
+function atLeast({ isMore }: { readonly isMore?: boolean }): string {
+  return isMore === true ? 'at least ' : '';
 }
 
 function devicesOf(count: number): string {

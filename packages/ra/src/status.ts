@@ -17,6 +17,12 @@ const LIFETIME_SEC = 100 * 365 * DAY_SEC;
 /** How far ahead enrollment certificates are counted. */
 export const ENROLLMENT_NOTICE_SEC = 90 * DAY_SEC;
 
+/**
+ * Registrations are read one by one in two places, for what nobody counts as it changes: each may be a page of its own on
+ * the disk. Beyond this the answer is that there are more.
+ */
+export const MOST_COUNTED = 1000;
+
 /** What the database is read with: the policy in force, and whose certificates make or break it. */
 export interface StatusSurroundings
   extends CertificatesInUse,
@@ -110,8 +116,12 @@ export interface GenerationEnd {
 export interface RaStatus {
   readonly at: Time32;
   readonly devices: readonly DeviceCount[];
-  /** Active devices that failed, and the time at which the first of them is tried again. */
-  readonly failing: { readonly count: number; readonly nextTryAt?: Time32 };
+  /** Active devices that failed, {@link MOST_COUNTED} or more of them, and the time at which the first of them is tried again. */
+  readonly failing: {
+    readonly count: number;
+    readonly isMore?: true;
+    readonly nextTryAt?: Time32;
+  };
   readonly blacklisted: number;
   readonly horizon: HorizonStatus;
   /** Pairs of fresh chains for new devices, and how many are wanted. */
@@ -129,9 +139,18 @@ export interface RaStatus {
   /** The first to end first. */
   readonly endings: readonly Ending[];
   readonly generation: GenerationEnd;
-  /** Enrollment certificates, each once, that end within 90 days, by month (UTC); months without any are left out. */
-  readonly enrollmentsEnding: readonly { readonly month: string; readonly count: number }[];
+  /**
+   * Enrollment certificates, each once, that end within 90 days, by month (UTC): those of the first {@link MOST_COUNTED}
+   * registrations of a month, or more. Months without any are left out.
+   */
+  readonly enrollmentsEnding: readonly EnrollmentsEnding[];
   readonly warnings: readonly Warning[];
+}
+
+export interface EnrollmentsEnding {
+  readonly month: string;
+  readonly count: number;
+  readonly isMore?: true;
 }
 
 /** Chains in the cache when nothing else is configured. */
@@ -139,7 +158,7 @@ const CACHED_CHAINS = 200;
 
 /**
  * What an operator wants to know, from one statement: one state of the database, that no writer waits for. What there is of
- * a fleet is counted as it changes (`device_count`), so that it takes as long for a million devices as for one.
+ * a fleet is counted as it changes (`device_count`), or up to a bound, so that it takes as long for a million devices as for one.
  *
  * @throws StoreError
  */
@@ -158,7 +177,10 @@ export async function raStatus(
   const status: Omit<RaStatus, 'warnings'> = {
     at: now,
     devices: read.devices.map((row) => ({ ...row, blocked: row.blocked === 1 })),
-    failing: { count: read.failing.count, ...given('nextTryAt', read.failing.nextTryAt) },
+    failing: {
+      ...countedOf(read.failing.count, read.failing.count),
+      ...given('nextTryAt', read.failing.nextTryAt),
+    },
     blacklisted: read.blacklisted,
     horizon: horizonOf(read, lastI, surroundings, now),
     linkageCache: { chains: read.chains, wanted: linkageCache },
@@ -171,7 +193,9 @@ export async function raStatus(
     incidents: read.incidents.toSorted((a, b) => b.lastAt - a.lastAt),
     endings: byEnd(policyEnding === undefined ? endings : [...endings, policyEnding]),
     generation: generationEnd(surroundings, endings),
-    enrollmentsEnding: read.enrollments.filter(({ count }) => count > 0),
+    enrollmentsEnding: read.enrollments
+      .filter(({ count }) => count > 0)
+      .map(({ month, count, seen }) => ({ month, ...countedOf(count, seen) })),
   };
   return { ...status, warnings: warningsOf(status, surroundings) };
 }
@@ -208,7 +232,12 @@ interface Read {
   }[];
   readonly lastActivity: Time32 | null;
   readonly incidents: readonly Incident[];
-  readonly enrollments: readonly { readonly month: string; readonly count: number }[];
+  readonly enrollments: readonly {
+    readonly month: string;
+    readonly count: number;
+    /** Registrations. */
+    readonly seen: number;
+  }[];
 }
 
 interface Month {
@@ -250,8 +279,9 @@ async function readAll(
       ['kind', 'status', 'blocked', 'count'],
       sql`select kind, status, blocked, sum(count) as count from device_count group by 1, 2, 3`,
     ),
-    failing: sql`select ${object}('count', count(*), 'nextTryAt', min(retry_at))
-      from device ${failing} where failures > 0 and status = 'active' and blocked = 0`,
+    failing: sql`select ${object}('count', count(*), 'nextTryAt', min(retry_at)) from (
+      select retry_at from device ${failing} where failures > 0 and status = 'active' and blocked = 0
+      order by retry_at limit ${sql.lit(MOST_COUNTED + 1)}) as found`,
     blacklisted: sql`select ${number}(count(*)) from blacklist`,
     supply: sql`select ${object}(
         'ended', sum(count) filter (where last_i < ${currentI}),
@@ -299,9 +329,11 @@ async function readAll(
     ),
     enrollments: sql`select ${array}(${sql.join(
       months.map(
-        ({ month, from, until }) => sql`${object}('month', cast(${month} as text), 'count', (
-          select count(distinct enrollment_hash) from device
-          where enrollment_end >= ${from} and enrollment_end < ${until}))`,
+        ({ month, from, until }) => sql`(
+          select ${object}('month', cast(${month} as text), 'count', count(distinct enrollment_hash), 'seen', count(*))
+          from (select enrollment_hash from device
+            where enrollment_end >= ${from} and enrollment_end < ${until}
+            order by enrollment_end, enrollment_hash limit ${sql.lit(MOST_COUNTED + 1)}) as found)`,
       ),
     )})`,
   };
@@ -310,6 +342,14 @@ async function readAll(
     .selectNoFrom(names.map((name) => sql<string>`(${parts[name]})`.as(name)))
     .executeTakeFirstOrThrow()) as Readonly<Record<keyof Read, string | number>>;
   return Object.fromEntries(names.map((name) => [name, JSON.parse(String(row[name]))])) as never;
+}
+
+/** @param seen how many were found, of those that were looked for */
+function countedOf(
+  count: number,
+  seen: number,
+): { readonly count: number; readonly isMore?: true } {
+  return seen > MOST_COUNTED ? { count: Math.min(count, MOST_COUNTED), isMore: true } : { count };
 }
 
 /** An array of objects with these columns, in no order. */

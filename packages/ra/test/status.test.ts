@@ -14,7 +14,7 @@ import { HorizonWarnings } from '../src/horizon-warnings.ts';
 import { OperatorsView, tallyAt } from '../src/operators-view.ts';
 import type { DeviceStatus } from '../src/schema.ts';
 import { writeSetting } from '../src/setting.ts';
-import { raStatus } from '../src/status.ts';
+import { MOST_COUNTED, raStatus } from '../src/status.ts';
 import { NOTICE_SEC } from '../src/status-warnings.ts';
 import { endingsOf } from '../src/what-ends.ts';
 import { insertDevice } from './device-rows.ts';
@@ -242,6 +242,28 @@ describe('raStatus', () => {
     ]);
     const ending = warnings.find(({ code }) => code === 'enrollments-ending');
     assert.equal(ending?.message, '4 enrollment certificates ending within 90 days');
+  });
+
+  it('counts up to a thousand of what it reads one by one, and says that there are more', async (t) => {
+    const { database, options, clock } = await createScene(t);
+    const now = timeOf(clock);
+    const add = (n: number) =>
+      insertDevice(database, {
+        ...{ failures: 1, retry_at: now + 10 + n, enrollment_end: now + DAY_SEC + n },
+        ...(n === 1 && { enrollment_hash: new Uint8Array(32) }),
+        ...(n === 2 && { enrollment_hash: new Uint8Array(32), kind: 'identification' as const }),
+      });
+    for (let n = 0; n < MOST_COUNTED; n++) await add(n);
+    const at = await raStatus(database, options, now);
+    assert.deepEqual(at.failing, { count: 1000, nextTryAt: now + 10 });
+    assert.deepEqual(at.enrollmentsEnding, [{ month: '2026-11', count: 999 }]);
+    await add(MOST_COUNTED);
+    const beyond = await raStatus(database, options, now);
+    assert.deepEqual(beyond.failing, { count: 1000, isMore: true, nextTryAt: now + 10 });
+    assert.deepEqual(beyond.enrollmentsEnding, [{ month: '2026-11', count: 1000, isMore: true }]);
+    const messages = beyond.warnings.map(({ message }) => message);
+    assert(messages.includes('certificates of at least 1000 devices cannot be made for now'));
+    assert(messages.includes('at least 1000 enrollment certificates ending within 90 days'));
   });
 
   it('notes the end of an enrollment certificate at registration', async (t) => {
