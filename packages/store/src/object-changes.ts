@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { directoryPath, sortedEntries } from './directory-object-store.ts';
 import { keySegments } from './object-key.ts';
@@ -9,19 +9,20 @@ interface Seen {
   readonly changedMs: number;
   readonly readMs: number;
   readonly directories: readonly string[];
-  readonly hasFiles: boolean;
+  /** Names of objects, with slashes between them: a string of each would be a hundred times the memory. */
+  readonly names: string;
 }
 
 /** What became of the objects directly below a prefix. */
 export interface ChangedDirectory {
   /** Without a slash at its end; '' for the root. */
   readonly prefix: string;
-  /** Names of objects that are there, and whether each may be another than before. */
-  readonly names: ReadonlyMap<string, boolean>;
-  /** Whether there are objects directly below, or were. */
-  readonly hasFiles: boolean;
-  /** Names of directories that are gone, with everything below. */
+  /** Names of objects that are new, or may be others than before. */
+  readonly others: readonly string[];
+  /** Names of objects that are gone. */
   readonly gone: readonly string[];
+  /** Names of directories that are gone, with everything below. */
+  readonly goneDirectories: readonly string[];
 }
 
 /** Clocks of files tick in milliseconds: what is as young as this when it is read may change within the same tick. */
@@ -58,16 +59,18 @@ export class ObjectChanges {
 
   async *#changedBelow(prefix: string): AsyncGenerator<ChangedDirectory> {
     const before = this.#seen.get(prefix);
-    if (before === undefined || (await this.#mayHaveChanged(prefix, before))) {
-      const entries = await this.#read(prefix);
-      const now = new Set(entries);
-      const names = new Map<string, boolean>();
-      for (const name of entries.filter((entry) => !entry.endsWith('/'))) {
-        names.set(name, await this.#isOther(prefix, name, before));
-      }
-      const gone = (before?.directories ?? []).filter((name) => !now.has(`${name}/`));
-      for (const name of gone) this.#forget(below(prefix, name));
-      yield { prefix, names, hasFiles: names.size > 0 || before?.hasFiles === true, gone };
+    if (before === undefined || this.#mayHaveChanged(prefix, before)) {
+      const now = new Set(await this.#read(prefix));
+      const names = [...now].filter((entry) => !entry.endsWith('/'));
+      const known = new Set(before?.names.split('/'));
+      const goneDirectories = (before?.directories ?? []).filter((name) => !now.has(`${name}/`));
+      for (const name of goneDirectories) this.#forget(below(prefix, name));
+      yield {
+        prefix,
+        others: names.filter((name) => !known.has(name) || this.#isOther(prefix, name, before)),
+        gone: [...known].filter((name) => name !== '' && !now.has(name)),
+        goneDirectories,
+      };
     }
     for (const name of this.#seen.get(prefix)?.directories ?? []) {
       yield* this.#changedBelow(below(prefix, name));
@@ -77,24 +80,23 @@ export class ObjectChanges {
   /** Its time first: what changes while it is read is seen again. */
   async #read(prefix: string): Promise<readonly string[]> {
     const readMs = Date.now();
-    const changedMs = await timeOf(this.#path(prefix), 'mtimeMs');
+    const changedMs = timeOf(this.#path(prefix), 'mtimeMs');
     const entries = await sortedEntries(this.#path(prefix));
     const directories = entries.filter((entry) => entry.endsWith('/')).map((e) => e.slice(0, -1));
-    const hasFiles = directories.length < entries.length;
-    this.#seen.set(prefix, { changedMs, readMs, directories, hasFiles });
+    const names = entries.filter((entry) => !entry.endsWith('/')).join('/');
+    this.#seen.set(prefix, { changedMs, readMs, directories, names });
     return entries;
   }
 
-  async #mayHaveChanged(prefix: string, { changedMs, readMs }: Seen): Promise<boolean> {
+  #mayHaveChanged(prefix: string, { changedMs, readMs }: Seen): boolean {
     if (changedMs > readMs - YOUNG_MS) return true;
-    return (await timeOf(this.#path(prefix), 'mtimeMs')) !== changedMs;
+    return timeOf(this.#path(prefix), 'mtimeMs') !== changedMs;
   }
 
   /** A file that gets its name by a rename changes then (ctime). */
-  async #isOther(prefix: string, name: string, before: Seen | undefined): Promise<boolean> {
+  #isOther(prefix: string, name: string, before: Seen | undefined): boolean {
     if (before === undefined) return true;
-    const changedMs = await timeOf(join(this.#path(prefix), name), 'ctimeMs');
-    return changedMs > before.readMs - YOUNG_MS;
+    return timeOf(join(this.#path(prefix), name), 'ctimeMs') > before.readMs - YOUNG_MS;
   }
 
   #forget(prefix: string): void {
@@ -112,10 +114,13 @@ function below(prefix: string, name: string): string {
   return prefix === '' ? name : `${prefix}/${name}`;
 }
 
-/** The end of time when it is gone, so that it counts as changed. */
-async function timeOf(path: string, which: 'mtimeMs' | 'ctimeMs'): Promise<number> {
+/**
+ * The end of time when it is gone, so that it counts as changed. Synchronous: a look at each of many files, while nothing is
+ * served, takes microseconds so.
+ */
+function timeOf(path: string, which: 'mtimeMs' | 'ctimeMs'): number {
   try {
-    return (await stat(path))[which];
+    return statSync(path)[which];
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return Number.POSITIVE_INFINITY;
     throw fileError(error, `look at ${path}`);

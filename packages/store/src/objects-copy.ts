@@ -70,28 +70,21 @@ export class ObjectsCopy {
     for await (const directory of this.#changes.changed()) yield* this.#compare(directory);
   }
 
-  async *#compare(directory: ChangedDirectory): AsyncGenerator<() => Promise<void>> {
-    const { prefix, names, hasFiles, gone } = directory;
+  *#compare({
+    prefix,
+    others,
+    gone,
+    goneDirectories,
+  }: ChangedDirectory): Generator<() => Promise<void>> {
     const start = prefix === '' ? '' : `${prefix}/`;
-    for (const name of gone) {
+    for (const name of goneDirectories) {
       yield async () => {
         await this.#destination.deleteAll(`${start}${name}`);
         this.#tally.deleted += 1;
       };
     }
-    if (!hasFiles) return;
-    const there = new Set<string>();
-    for await (const key of this.#destination.list(prefix)) {
-      const name = key.slice(start.length);
-      if (name.includes('/')) continue;
-      there.add(name);
-      if (!names.has(name)) yield this.#deletion(key);
-    }
-    for (const [name, mayBeOther] of names) {
-      if (mayBeOther || !there.has(name)) {
-        yield this.#comparison(`${start}${name}`, there.has(name));
-      }
-    }
+    for (const name of gone) yield this.#deletion(`${start}${name}`);
+    for (const name of others) yield this.#comparison(`${start}${name}`, true);
   }
 
   #deletion(key: string): () => Promise<void> {
