@@ -43,12 +43,13 @@ function isMoved(watch: FenceWatch): boolean {
 export async function movedOver(directory: string, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const config = await loadConfig(directory);
-    await expectSameDirectory(config);
     try {
+      await expectSameDirectory(config);
       const database = await openRaStore(config, { readsOnly: true });
       return await database.close();
     } catch (error) {
-      // A server that is away is waited for as well: there is no other state.
+      // A server that is away is waited for as well: there is no other state. The old database is locked for a moment
+      // when whoever copies it closes it.
       if (
         !(['moved', 'incomplete', 'away', 'busy'] as const).some((code) =>
           isStoreError(error, code),
