@@ -22,6 +22,8 @@ const ON_POSTGRES = [
   'status',
   'backlog',
   'misbehavior-enquiries',
+  'membership',
+  'shares',
 ].map((name) => `packages/ra/test/${name}.test.ts`);
 const named = args.filter((arg) => !arg.startsWith('--'));
 const files = isFaults

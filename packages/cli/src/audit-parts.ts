@@ -12,7 +12,12 @@ import { createLog } from './log.ts';
 import { trustConfigured } from './trust.ts';
 
 /** The processes and threads that write, each a series of its own. */
-export type AuditWriterName = 'server' | 'pipeline' | 'operator' | `front${string}`;
+export type AuditWriterName =
+  | 'server'
+  | 'pipeline'
+  | 'operator'
+  | `front${string}`
+  | `worker${string}`;
 
 /** The commands of an operator read no key: the server's checkpoints vouch for what they write. */
 export const UNSIGNED_WRITERS: readonly AuditWriterName[] = ['operator'];

@@ -12,7 +12,7 @@ import { type Database, isStoreError, type StoreErrorCode } from '@chrysalis/sto
 import type { ChrysalisConfig } from './config.ts';
 import { CliError } from './context.ts';
 import { readPolicyState } from './pg-state.ts';
-import { isMigratedByCommand, openRaStore } from './stores.ts';
+import { isSharedByNodes, openRaStore } from './stores.ts';
 
 /** The i-periods of the RA: those that it is configured with, or those that were recorded at its first start. */
 export async function openIPeriod(
@@ -75,7 +75,7 @@ async function lookAtRaDatabase(config: ChrysalisConfig): Promise<Database<RaSch
   } catch (cause) {
     if (!isStoreError(cause)) throw cause;
     // Where it is made by command there is nothing to make here.
-    if (isMigratedByCommand(config)) throw cause;
+    if (isSharedByNodes(config)) throw cause;
     if (cause.code === 'missing') return undefined;
     const hint = OTHER_VERSION[cause.code];
     if (hint === undefined) throw cause;

@@ -23,6 +23,7 @@ import { addSimulateCommand } from './simulate.ts';
 import { addStatusCommand } from './status.ts';
 import { addTlsCommands } from './tls.ts';
 import { versionOfPackage } from './version.ts';
+import { addWorkerCommand } from './worker.ts';
 
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
@@ -80,6 +81,7 @@ Results go to standard output, everything else to standard error. Exit status: 0
     );
   addInitCommand(program, context);
   addServeCommand(program, context);
+  addWorkerCommand(program, context);
   addMigrateCommand(program, context);
   addStatusCommand(program, context);
   addDeviceCommands(program, context);

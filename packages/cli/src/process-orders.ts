@@ -24,6 +24,8 @@ export interface ProcessOrder {
   /** How many answer devices. */
   readonly processes: number;
   readonly keys: KeyOctets;
+  /** False where workers make the certificates. */
+  readonly makesCertificates: boolean;
 }
 
 export type ProcessUrls = Readonly<Partial<Record<'url' | 'crlUrl' | 'maUrl', string>>>;

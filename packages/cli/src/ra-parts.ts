@@ -26,7 +26,7 @@ import { formerIdentities } from './former-keys.ts';
 import { iPeriodOfPolicy, openIPeriod } from './i-period.ts';
 import { type InProcessPolicyGenerator, openPolicyGenerator } from './in-process.ts';
 import { openPeers } from './peers.ts';
-import { openRaObjects, openRaStore } from './stores.ts';
+import { isSharedByNodes, openRaObjects, openRaStore } from './stores.ts';
 import { RaKeys } from './token-keys.ts';
 import { loadTrust, trustConfigured } from './trust.ts';
 
@@ -94,6 +94,7 @@ export async function openRaParts(
     ...peers,
     database,
     objects: await openRaObjects(config),
+    isShared: isSharedByNodes(config),
     linkageCache: config.pipeline.linkageCache,
     ...(pauseAfterWeeks > 0 && { pauseAfterSec: pauseAfterWeeks * SECONDS_PER_WEEK }),
     iPeriod,

@@ -44,10 +44,10 @@ async function begin(order: ProcessOrder): Promise<ProcessBeginning> {
 }
 
 async function beginAs(order: ProcessOrder): Promise<ProcessUrls> {
-  const { role, directory, logLevel, writer, processes } = order;
+  const { role, directory, logLevel, writer, processes, makesCertificates } = order;
   const config = await loadConfig(directory);
   const serving: Serving = {
-    ...{ config, directory, logLevel, writer, processes, resources },
+    ...{ config, directory, logLevel, writer, processes, makesCertificates, resources },
     followsFiles: role === 'front',
     context: { ...systemClockAndRandom(), env: process.env, hasThreads: role === 'back' },
     keys: custodyOf(order),

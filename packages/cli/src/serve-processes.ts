@@ -14,10 +14,11 @@ export async function serveInProcesses(
   processes: number,
 ): Promise<ProcessUrls & { readonly opsUrl?: string }> {
   const { config, directory, logLevel, context, keys, log, resources } = serving;
+  const { makesCertificates = true } = serving;
   // Whoever is asked for a passphrase is asked once, here.
   await openKeysOf(config, directory, keys);
   const order = async () => ({
-    ...{ directory, logLevel, processes },
+    ...{ directory, logLevel, processes, makesCertificates },
     keys: await keyOctetsOf(keys),
   });
   const supervisor = new Supervisor(processes, order, log);

@@ -2,7 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import { type KeyCustody, readCertificateFile, readPrivatePemFile } from '@chrysalis/authorities';
 import { asCertificate, checkValidAt, Ieee1609Dot2Error } from '@chrysalis/ieee1609dot2';
-import { type Log, type RaSettings, TlsInForce, type TlsPair } from '@chrysalis/ra';
+import {
+  type Log,
+  type PipelineHost,
+  type RaSettings,
+  TlsInForce,
+  type TlsPair,
+} from '@chrysalis/ra';
 import { timeOf } from '@chrysalis/scms';
 import { type AuditWriterName, configDigest, openAudit } from './audit-parts.ts';
 import { type ChrysalisConfig, publicUrlOf } from './config.ts';
@@ -32,6 +38,8 @@ export interface Serving {
   readonly followsFiles?: boolean;
   /** Which processes answer devices: what all devices together may do is divided among them. One when missing. */
   readonly processes?: number;
+  /** False where workers make the certificates. */
+  readonly makesCertificates?: boolean;
 }
 
 export interface Assembled {
@@ -43,15 +51,9 @@ export interface Assembled {
 
 /** Opens and checks everything that the configuration names. */
 export async function assemble(serving: Serving): Promise<Assembled> {
-  const { config, directory, logLevel, context, keys, log, resources, writer, followsFiles } =
-    serving;
+  const { config, directory, context, keys, log, resources, writer, followsFiles } = serving;
   const { clock, random, env } = context;
-  // A clock or randomness that was given is in this thread alone. Its code is loaded while the rest is opened.
-  const isThreaded = context.hasThreads === true && config.pipeline.threads > 0;
-  const pipeline =
-    isThreaded && followsFiles !== true
-      ? new PipelineThread({ directory, logLevel }, log, () => keys.masters())
-      : undefined;
+  const pipeline = pipelineOf(serving);
   const parts = await openRaParts(
     followsFiles === true ? { ...config, pg: undefined } : config,
     directory,
@@ -120,6 +122,20 @@ export async function assemble(serving: Serving): Promise<Assembled> {
     }
   }
 }
+
+/** Undefined where it runs in this thread, or is somebody else's matter. */
+function pipelineOf(serving: Serving): PipelineHost | undefined {
+  const { config, directory, logLevel, context, keys, log, followsFiles } = serving;
+  if (followsFiles) return undefined;
+  if (serving.makesCertificates === false) return ELSEWHERE;
+  // A clock or randomness that was given is in this thread alone.
+  if (context.hasThreads !== true || config.pipeline.threads === 0) return undefined;
+  // Its code is loaded while the rest is opened.
+  return new PipelineThread({ directory, logLevel }, log, () => keys.masters());
+}
+
+/** Workers look at the database by themselves. */
+const ELSEWHERE: PipelineHost = { start: async () => {}, wake() {}, stop: async () => {} };
 
 /**
  * What all devices together may do, for one of so many processes; at least one of each. The tries of a device are not divided:

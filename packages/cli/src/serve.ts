@@ -14,12 +14,14 @@ import type { ProcessUrls } from './process-orders.ts';
 import { filesOfIdentity, filesOfTls, RenewedFiles } from './renewed-files.ts';
 import { serveInProcesses } from './serve-processes.ts';
 import { assemble, type Serving } from './serve-settings.ts';
+import { expectSharedByNodes } from './stores.ts';
 import { CLOCK_OFFSET } from './system-context.ts';
 
 interface ServeOptions {
   readonly dir: string;
   readonly json?: boolean;
   readonly logLevel: LogLevel;
+  readonly pipeline: boolean;
 }
 
 export function addServeCommand(program: Command, context: CliContext): void {
@@ -33,6 +35,7 @@ export function addServeCommand(program: Command, context: CliContext): void {
         .choices(LOG_LEVELS)
         .default('info'),
     )
+    .option('--no-pipeline', 'make no certificates: chrysalis worker does, here or elsewhere')
     .addHelpText(
       'after',
       `
@@ -43,7 +46,8 @@ servers, it goes on from there.
 
 Examples:
   chrysalis serve
-  chrysalis --dir /srv/ra serve --log-level warn`,
+  chrysalis --dir /srv/ra serve --log-level warn
+  chrysalis --dir /srv/ra serve --no-pipeline`,
     )
     .action(async (_options: unknown, command: Command) => {
       await serve(context, command.optsWithGlobals<ServeOptions>());
@@ -67,13 +71,15 @@ async function serveUntilMoved(
 ): Promise<'stopped' | 'moved'> {
   const { dir: directory, logLevel } = options;
   const config = await loadConfig(directory);
+  if (!options.pipeline) expectSharedByNodes(config);
   const offset = context.env[CLOCK_OFFSET];
   if (offset) log.warn({ offsetSec: offset }, `${CLOCK_OFFSET}: not the clock of this machine`);
   await using resources = new AsyncDisposableStack();
   const places = placesOf(config, directory);
   const keys = await openCustody(places, context);
   await warnOfPlainKeys(keys, places, log);
-  const serving = { config, directory, logLevel, context, keys, log, resources };
+  const makesCertificates = options.pipeline;
+  const serving = { config, directory, logLevel, makesCertificates, context, keys, log, resources };
   // A clock or randomness that was given is in this process alone.
   const processes =
     context.hasThreads === true ? (config.ra.processes ?? availableParallelism()) : 1;

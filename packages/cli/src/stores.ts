@@ -9,6 +9,7 @@ import {
   openObjectStore,
 } from '@chrysalis/store';
 import type { ChrysalisConfig } from './config.ts';
+import { CliError } from './context.ts';
 import { readSecretLine } from './own-file.ts';
 
 /** @throws StoreError; CliError, AuthorityError when the file with the password is not as it should be */
@@ -48,9 +49,17 @@ export function objectsDirectory({ objects }: ChrysalisConfig): string | undefin
   return objects.url.startsWith('file:') ? objects.url.slice('file:'.length) : undefined;
 }
 
-/** Whether others may share it that are of another version: it is migrated by command. */
-export function isMigratedByCommand({ store }: ChrysalisConfig): boolean {
+/** Whether nodes on other machines may share it, which may be of another version: it is migrated by command. */
+export function isSharedByNodes({ store }: ChrysalisConfig): boolean {
   return isPostgresUrl(store.url);
+}
+
+/** @throws CliError for a database in a file, which the processes of one machine share */
+export function expectSharedByNodes(config: ChrysalisConfig): void {
+  if (isSharedByNodes(config)) return;
+  throw new CliError('expected a database that nodes share, saw one in a file', {
+    hint: 'chrysalis serve makes certificates too; for more machines, set store.url to a PostgreSQL',
+  });
 }
 
 async function readPassword(file: string): Promise<string> {

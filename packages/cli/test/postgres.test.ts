@@ -9,6 +9,7 @@ import {
   withoutPostgres,
 } from '../../../test/support/postgres-server.ts';
 import { type S3Stub, startS3Stub } from '../../../test/support/s3-stub.ts';
+import { run } from './run-main.ts';
 import { type Served, stateDirectory } from './served.ts';
 
 const PASSWORD = 'a secret of the database';
@@ -44,6 +45,38 @@ describe('an RA on PostgreSQL', { skip: withoutPostgres }, () => {
       (await state.cli('device', 'list')).stdout + (await state.cli('status')).stdout,
       /1/,
     );
+  });
+
+  it('answers devices here, and has a worker make their certificates', async (t) => {
+    const state = await stateDirectory(t);
+    const inFile = [await state.cli('worker'), await state.cli('serve', '--no-pipeline')];
+    for (const { status, stderr } of inFile) {
+      assert.equal(status, 1);
+      assert.match(stderr, /expected a database that nodes share, saw one in a file\n.*hint/);
+    }
+    await useStores(state, server.newUrl());
+    await migrated(state);
+    const { url, stop } = await state.serve('--no-pipeline');
+    const device = await state.enroll(url);
+    const refused = await device.ee('topup');
+    assert.notEqual(refused.status, 0, 'nobody has brought a chain of linkage values');
+    const stopping = new AbortController();
+    const printed = Promise.withResolvers<string>();
+    const working = run(['--dir', state.directory, 'worker', '--log-level', 'error'], {
+      clock: state.clock,
+      signal: stopping.signal,
+      stdout: { write: (text) => printed.resolve(text) },
+    });
+    t.after(() => stopping.abort());
+    const failed = working.then(({ stderr }) => stderr);
+    assert.equal(await Promise.race([printed.promise, failed]), 'certificates are made\n');
+    await device.topUp();
+    stopping.abort();
+    const { status, stderr } = await working;
+    assert.deepEqual([status, stderr], [0, '']);
+    await stop();
+    const audit = (await state.json('audit', 'verify')) as { findings?: unknown[] };
+    assert.match(JSON.stringify(audit), /worker/);
   });
 
   it('serves with its objects in S3, and a password from a file', async (t) => {

@@ -14,7 +14,9 @@ export interface Served {
   /** As {@link cli}, with --json, and what it printed. Fails when the command does. */
   json(...args: string[]): Promise<unknown>;
   /** Starts the RA. */
-  serve(): Promise<{ readonly url: string; readonly maUrl?: string; stop(): Promise<string> }>;
+  serve(
+    ...args: string[]
+  ): Promise<{ readonly url: string; readonly maUrl?: string; stop(): Promise<string> }>;
   /** A device that is enrolled for the RA at a URL; commands of `ee` on its profile. */
   enroll(url: string): Promise<EnrolledProfile>;
 }
@@ -60,10 +62,11 @@ export async function stateDirectory(t: TestContext): Promise<Served> {
     async json(...args) {
       return JSON.parse((await done('--json', ...args)).stdout);
     },
-    async serve() {
+    async serve(...args) {
       const stopping = new AbortController();
       const printed = Promise.withResolvers<{ url: string; maUrl?: string }>();
-      const running = run(['--dir', directory, '--json', 'serve', '--log-level', 'warn'], {
+      const argv = ['--dir', directory, '--json', 'serve', '--log-level', 'warn', ...args];
+      const running = run(argv, {
         clock,
         signal: stopping.signal,
         stdout: { write: (text) => printed.resolve(JSON.parse(text)) },

@@ -1,5 +1,6 @@
 import { HorizonWarnings } from './horizon-warnings.ts';
 import { LocalFiles } from './local-files.ts';
+import { Membership } from './membership.ts';
 import { MisbehaviorReports } from './misbehavior-reports.ts';
 import { OperatorsView } from './operators-view.ts';
 import type { RaOptions, RaSettings } from './options.ts';
@@ -7,7 +8,7 @@ import { Pipeline, type PipelineHost } from './pipeline.ts';
 
 /**
  * What an RA does behind the answers, and once for all processes: the files of the PG, the pipeline, reports on their way to the
- * MA, the look at what runs out.
+ * MA, the look at what runs out. Of several nodes one makes the files and hands reports on; when it is gone, the next.
  */
 export class BackOffice {
   /** With the policy in force. */
@@ -16,19 +17,26 @@ export class BackOffice {
   readonly pipeline: PipelineHost;
   readonly #reports: MisbehaviorReports | undefined;
   readonly #horizon: HorizonWarnings;
+  /** Among the nodes; undefined when there is one. */
+  readonly #membership: Membership | undefined;
 
   /** @param onFile called when there is a new policy or chain file */
   constructor(settings: RaSettings, onFile?: () => void) {
-    this.files = new LocalFiles(settings, onFile);
+    this.#membership = settings.isShared
+      ? new Membership({ ...settings, role: 'files' })
+      : undefined;
+    const isFirst = () => this.#membership?.isFirst ?? true;
+    this.files = new LocalFiles(settings, onFile, isFirst);
     this.options = { ...settings, policy: this.files.policy };
     this.pipeline = settings.pipeline ?? new Pipeline(this.options);
-    this.#reports = settings.ma && new MisbehaviorReports(this.options, settings.ma);
+    this.#reports = settings.ma && new MisbehaviorReports(this.options, settings.ma, isFirst);
     this.#horizon = new HorizonWarnings(this.options, new OperatorsView(this.options));
   }
 
   /** Resolves when the first chains are in the PLV cache, if the LAs are there: a device that comes now finds one. */
   async start(): Promise<void> {
     try {
+      await this.#membership?.start();
       await this.files.start();
       await this.pipeline.start();
       await this.#horizon.start();
@@ -59,5 +67,6 @@ export class BackOffice {
     await this.files.stop();
     await this.#reports?.stop();
     await this.pipeline.stop();
+    await this.#membership?.stop();
   }
 }

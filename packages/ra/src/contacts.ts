@@ -1,15 +1,18 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
-import { wordsOf } from '@chrysalis/store';
+import { GroupCommit, wordsOf } from '@chrysalis/store';
+import type { Transaction } from 'kysely';
 import { change } from './bulk.ts';
 import type { KnownDevice } from './device-registry.ts';
 import type { RaOptions } from './options.ts';
-import { SEEN_GRAIN_SEC } from './schema.ts';
+import { type RaSchema, SEEN_GRAIN_SEC } from './schema.ts';
 
 /** How long a contact may wait to be noted: many share a commit. */
 const FLUSH_MS = 10_000;
 
 /** Registrations that are known to be replaced: their last downloads began before, and end within seconds. */
 const MOST_CLOSED = 10_000;
+
+type Surroundings = Pick<RaOptions, 'database' | 'log' | 'siblings' | 'isShared'>;
 
 interface Contact {
   readonly seenAt: Time32;
@@ -18,10 +21,13 @@ interface Contact {
 
 /**
  * When devices were last heard of, and what they have fetched. Noted behind the answer, so that no download waits for a
- * commit: a kill loses some seconds of it, and the next contact makes up for them.
+ * commit: a kill loses some seconds of it, and the next contact makes up for them. Where nodes on other machines share the
+ * database, what is fetched is noted before it is handed out: none of them has to be asked when a registration is replaced.
  */
 export class Contacts {
-  readonly #options: Pick<RaOptions, 'database' | 'log' | 'siblings'>;
+  readonly #options: Surroundings;
+  /** Of notes that are waited for; undefined where none are. */
+  readonly #writes: GroupCommit<RaSchema> | undefined;
   readonly #wakePipeline: () => void;
   #pending = new Map<number, Contact>();
   /** How many requests have closed a registration, in the order of the last. */
@@ -29,8 +35,9 @@ export class Contacts {
   #timer: NodeJS.Timeout | undefined;
   #flushing: Promise<void> = Promise.resolve();
 
-  constructor(options: Pick<RaOptions, 'database' | 'log' | 'siblings'>, wakePipeline: () => void) {
+  constructor(options: Surroundings, wakePipeline: () => void) {
     this.#options = options;
+    this.#writes = options.isShared ? new GroupCommit(options.database) : undefined;
     this.#wakePipeline = wakePipeline;
   }
 
@@ -46,10 +53,23 @@ export class Contacts {
   }
 
   /** A device is to be given file number i, or a part of it. False when it may not: it has asked anew meanwhile. */
-  fetched(device: KnownDevice, i: number, now: Time32): boolean {
+  fetched(device: KnownDevice, i: number, now: Time32): boolean | Promise<boolean> {
     if (this.#closed.has(device.id)) return false;
-    if (i > device.fetched_through) this.#note(device.id, { seenAt: now, fetchedThrough: i });
+    // What was fetched before is not given to other keys, whoever replaces them.
+    if (i <= device.fetched_through) return true;
+    const contact = { seenAt: now, fetchedThrough: i };
+    if (this.#writes) return this.#fetchedDurably(this.#writes, device.id, contact);
+    this.#note(device.id, contact);
     return true;
+  }
+
+  /** False when the registration is replaced: whoever replaced it has counted on what was noted until then. */
+  async #fetchedDurably(
+    writes: GroupCommit<RaSchema>,
+    id: number,
+    contact: Contact,
+  ): Promise<boolean> {
+    return (await writes.run((query) => write(query, id, contact))) > 0;
   }
 
   /**
@@ -106,23 +126,30 @@ export class Contacts {
 
   async #write(contacts: ReadonlyMap<number, Contact>): Promise<void> {
     const { database, log } = this.#options;
-    const { greatest } = wordsOf(database.query);
     try {
       await database.transaction(async (query) => {
-        for (const [id, { seenAt, fetchedThrough }] of contacts) {
-          await change(
-            query,
-            `update device set
-                last_seen = ${greatest}(last_seen, ?),
-                fetched_through = ${greatest}(fetched_through, ?),
-                status = case status when 'paused' then 'active' else status end
-              where id = ?`,
-            [seenAt, fetchedThrough, id],
-          );
-        }
+        for (const [id, contact] of contacts) await write(query, id, contact);
       });
     } catch (error) {
       log.error({ err: error, contacts: contacts.size }, 'contacts of devices not noted');
     }
   }
+}
+
+/** How many rows that are not replaced were changed. */
+function write(
+  query: Transaction<RaSchema>,
+  id: number,
+  { seenAt, fetchedThrough }: Contact,
+): Promise<number> {
+  const { greatest } = wordsOf(query);
+  return change(
+    query,
+    `update device set
+        last_seen = ${greatest}(last_seen, ?),
+        fetched_through = ${greatest}(fetched_through, ?),
+        status = case status when 'paused' then 'active' else status end
+      where id = ? and status <> 'replaced'`,
+    [seenAt, fetchedThrough, id],
+  );
 }

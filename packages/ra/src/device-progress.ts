@@ -40,7 +40,11 @@ export async function giveUp(
   if (error instanceof StoreError) throw error;
   const { database, log } = surroundings;
   if (error instanceof CryptoError && error.code === 'point-at-infinity') {
-    await change(database.query, `update device set status = 'failed' where id = ?`, [device.id]);
+    await change(
+      database.query,
+      `update device set status = 'failed' where id = ? and status = 'active'`,
+      [device.id],
+    );
     log.warn({ deviceId: device.id }, 'the keys of a device cannot be expanded');
     return;
   }

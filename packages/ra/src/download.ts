@@ -110,7 +110,9 @@ export class Downloads {
     if (octets && !isWholeZip(octets)) {
       throw new StoreError('corrupt', `expected ${name} whole, saw ${octets.length} octets of it`);
     }
-    if (!octets || !this.#contacts.fetched(device, i, timeOf(this.#options.clock))) {
+    const may = octets && this.#contacts.fetched(device, i, timeOf(this.#options.clock));
+    // A promise costs each download something, and mostly there is none.
+    if (!octets || !(typeof may === 'object' ? await may : may)) {
       throw new Refusal('raNoCertFileAvailable', `expected a file that is there, saw ${name}`);
     }
     return { name, octets, etag: `"${name}"` };

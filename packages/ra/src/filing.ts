@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import type { IssuanceEvent } from './audit-event.ts';
 import { type FileOwner, fileKey, zipFile } from './batch-file.ts';
 import { change } from './bulk.ts';
+import { isIn, isWhole, type Share, WHOLE } from './membership.ts';
 import type { OperatorsView } from './operators-view.ts';
 import type { PipelineOptions } from './options.ts';
 import type { RaSchema } from './schema.ts';
@@ -26,8 +27,8 @@ export class Filing {
   }
 
   /** False when no batch is complete. @throws StoreError when the object store does not take one */
-  async step(): Promise<boolean> {
-    const batches = await this.#complete();
+  async step(share: Share = WHOLE): Promise<boolean> {
+    const batches = await this.#complete(share);
     if (batches.length === 0) return false;
     const outcomes = await Promise.allSettled(batches.map((batch) => this.#put(batch)));
     const filed = outcomes.flatMap((outcome) =>
@@ -42,8 +43,8 @@ export class Filing {
     return true;
   }
 
-  #complete(): Promise<CompleteBatch[]> {
-    return this.#options.database.query
+  #complete(share: Share): Promise<CompleteBatch[]> {
+    const complete = this.#options.database.query
       .selectFrom('batch')
       .innerJoin('device', 'device.id', 'batch.device_id')
       .select([
@@ -57,8 +58,8 @@ export class Filing {
         'period_sec',
       ])
       .where(sql<boolean>`missing = 0`)
-      .limit(IN_STEP)
-      .execute();
+      .limit(IN_STEP);
+    return (isWhole(share) ? complete : complete.where(isIn(share, 'device_id'))).execute();
   }
 
   /** The batch with the number of its certificates; undefined when another process has filed it meanwhile. */

@@ -8,6 +8,7 @@ import {
   ScmsDataError,
   timeOf,
 } from '@chrysalis/scms';
+import { FileNews } from './file-news.ts';
 import { governedPolicy } from './local-policy.ts';
 import type { PipelineOptions, PolicyOverrides, RaPolicy } from './options.ts';
 import { type NamedFile, VersionedFileStore } from './versioned-file-store.ts';
@@ -40,6 +41,7 @@ export class FollowedPolicy {
   readonly policy: RaPolicy;
   readonly #options: Surroundings;
   readonly #store: VersionedFileStore;
+  readonly #news: FileNews;
   #name: string | undefined;
   #adopted: PolicyData | undefined;
 
@@ -49,9 +51,19 @@ export class FollowedPolicy {
   ) {
     this.#options = options;
     this.#store = new VersionedFileStore(options.database, options.objects);
+    this.#news = new FileNews(this.#store, () => this.look(), options.log);
     this.policy = governedPolicy(own, () =>
       policyAt(this.#adopted ?? { global: DEFAULT_GLOBAL_POLICY }, timeOf(options.clock)),
     );
+  }
+
+  /** Follows what other nodes make, until it is stopped. */
+  start(): void {
+    this.#news.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#news.stop();
   }
 
   /** Takes the newest file when it is another than before. @throws StoreError */

@@ -9,6 +9,7 @@ import {
 } from '@chrysalis/scms';
 import { Outage } from './back-off.ts';
 import type { Download } from './download.ts';
+import { FileNews } from './file-news.ts';
 import { policyOf } from './followed-policy.ts';
 import { localChainOf } from './local-chain.ts';
 import { governedPolicy, localPolicyOf, saysTheSame, signedLocalPolicy } from './local-policy.ts';
@@ -40,19 +41,30 @@ export class LocalFiles {
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
   readonly #onFile: () => void;
+  /** What other nodes make is followed; undefined where there are none. */
+  readonly #news: FileNews | undefined;
+  readonly #isMaker: () => boolean;
 
-  /** @param onFile called when there is a new file: others who follow may look */
-  constructor(options: RaSettings, onFile = () => {}) {
+  /**
+   * @param onFile called when there is a new file: others who follow may look
+   * @param isMaker whether this process makes files now, and no other: of a PG that there is
+   */
+  constructor(options: RaSettings, onFile = () => {}, isMaker = () => true) {
     this.#options = options;
     this.#onFile = onFile;
+    this.#isMaker = isMaker;
     this.policy = governedPolicy(options.policy, () => this.#values());
     this.#store = new VersionedFileStore(options.database, options.objects);
+    this.#news = options.isShared
+      ? new FileNews(this.#store, () => this.#take(), options.log)
+      : undefined;
   }
 
   /** Resolves when the files of the last run are there, and the PG was asked once. @throws StoreError */
   async start(): Promise<void> {
     await this.#follow();
     await this.wake();
+    this.#news?.start();
     this.#timer = setInterval(() => void this.wake(), LOOK_MS);
     this.#timer.unref();
   }
@@ -77,6 +89,7 @@ export class LocalFiles {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearInterval(this.#timer);
+    await this.#news?.stop();
     await this.#running;
   }
 
@@ -106,8 +119,10 @@ export class LocalFiles {
   async #retrieveIfDue(): Promise<void> {
     const { pg, clock, log } = this.#options;
     const now = timeOf(clock);
-    if (pg === undefined) return this.#lookForNewer();
+    if (pg === undefined || !this.#isMaker()) return this.#lookForNewer();
     if (!this.#isDue(now)) return;
+    // Another node may have been the maker until now.
+    if (this.#news) await this.#lookForNewer();
     let isWhole = true;
     // The policy first: it names the chain file. One may be right while the other is not: each is kept for itself, and
     // both are tried again.
@@ -125,13 +140,22 @@ export class LocalFiles {
     this.#retrievedAt = now;
   }
 
-  /** Without a PG the files are somebody else's to make: those of before, or of another process. */
+  /** The files are somebody else's to make: those of before, or of another process. */
   async #lookForNewer(): Promise<void> {
     try {
       await this.#follow();
     } catch (error) {
       this.#options.log.error({ err: error }, 'no look for newer files');
     }
+  }
+
+  /** What was kept since, after whatever this process is about to make. */
+  async #take(): Promise<void> {
+    await this.#running;
+    const before = this.names;
+    await this.#follow();
+    const { policy, chain } = this.names;
+    if (policy !== before.policy || chain !== before.chain) this.#onFile();
   }
 
   async #follow(): Promise<void> {

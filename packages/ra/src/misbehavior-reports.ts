@@ -30,8 +30,11 @@ export class MisbehaviorReports {
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #stopping = false;
+  readonly #handsOn: () => boolean;
 
-  constructor(options: RaOptions, ma: ReportSink) {
+  /** @param handsOn whether this process hands reports on now, and no other */
+  constructor(options: RaOptions, ma: ReportSink, handsOn = () => true) {
+    this.#handsOn = handsOn;
     this.#options = options;
     this.#ma = ma;
     this.#policy = { ...DEFAULTS, ...options.reports };
@@ -59,7 +62,7 @@ export class MisbehaviorReports {
 
   /** Hands on what is due. Never rejects. */
   async wake(): Promise<void> {
-    if (this.#stopping) return;
+    if (this.#stopping || !this.#handsOn()) return;
     this.#running ??= this.#handOn()
       .catch((error) => {
         // Ours, not the MA's: the reports are as they were; try again later.

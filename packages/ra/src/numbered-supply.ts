@@ -3,6 +3,7 @@ import { sql } from 'kysely';
 import { composeAuthorizationRequest, type NumberedDevice } from './authorization-request.ts';
 import { giveUp } from './device-progress.ts';
 import { endOfChain, supplySec } from './horizon.ts';
+import { isIn, isWhole, type Share, WHOLE } from './membership.ts';
 import type { PipelineOptions } from './options.ts';
 import type { ComposedFile, PcaRequests } from './pca-requests.ts';
 import { periodOf } from './validity.ts';
@@ -23,8 +24,8 @@ export class NumberedSupply {
   }
 
   /** Asks for the next certificate of some devices; false when none lacks one. */
-  async step(now: Time32): Promise<boolean> {
-    const devices = await this.#lacking(now);
+  async step(now: Time32, share: Share = WHOLE): Promise<boolean> {
+    const devices = await this.#lacking(now, share);
     const files: ComposedFile[] = [];
     for (const device of devices) {
       const file = await this.#compose(device, now);
@@ -35,9 +36,9 @@ export class NumberedSupply {
   }
 
   /** Devices whose next identification certificate begins within the supply, or whose application certificate is to be made. */
-  async #lacking(now: Time32): Promise<NumberedDevice[]> {
+  async #lacking(now: Time32, share: Share): Promise<NumberedDevice[]> {
     // The constants are literals, so that SQLite knows the indexes that are made for them.
-    const lacking = this.#options.database.query
+    const ofAll = this.#options.database.query
       .selectFrom('device')
       .selectAll()
       .where(sql<boolean>`status = 'active' and blocked = 0 and expanded_through < last_i`)
@@ -47,6 +48,7 @@ export class NumberedSupply {
         sql<boolean>`${NEXT_START} + lifetime_sec <= ${endOfChain(this.#options.pca.certificate)}`,
       )
       .limit(IN_STEP);
+    const lacking = isWhole(share) ? ofAll : ofAll.where(isIn(share, 'id'));
     const latestStart = now + supplySec(this.#options);
     const identification = await lacking
       .where(sql<boolean>`kind = 'identification'`)

@@ -12,8 +12,10 @@ const MOST_CHARACTERS = 500;
 /** What is counted by the hour. */
 export type TallyName = 'certificates' | 'batches' | 'registrations';
 
+const SOURCES = ['linkage authorities', 'pca', 'pipeline', 'objects', 'horizon'] as const;
+
 /** What can go wrong, by whose fault: each is shown with its last message. */
-export type IncidentSource = 'linkage authorities' | 'pca' | 'pipeline' | 'objects' | 'horizon';
+export type IncidentSource = (typeof SOURCES)[number];
 
 /**
  * What the RA writes down for its operators, beside the log: how much was done in each hour, and what went wrong last
@@ -22,9 +24,7 @@ export type IncidentSource = 'linkage authorities' | 'pca' | 'pipeline' | 'objec
 export class OperatorsView {
   readonly #options: Pick<RaOptions, 'database' | 'clock'>;
   /** Incidents that may be open: an end is written once, and only for these. */
-  readonly #open = new Set<IncidentSource>([
-    ...(['linkage authorities', 'pca', 'pipeline', 'objects', 'horizon'] as const),
-  ]);
+  readonly #open = new Set<IncidentSource>(SOURCES);
 
   constructor(options: Pick<RaOptions, 'database' | 'clock'>) {
     this.#options = options;
@@ -50,6 +50,11 @@ export class OperatorsView {
           count = incident.count + 1`,
       [source, text.slice(0, MOST_CHARACTERS).replaceAll('\0', ''), now, now],
     );
+  }
+
+  /** Somebody else may have noted incidents, and not their end. */
+  mayBeOpen(): void {
+    for (const source of SOURCES) this.#open.add(source);
   }
 
   /** It works again. The last message stays, with a count of 0. */

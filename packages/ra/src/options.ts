@@ -155,6 +155,8 @@ export interface RaOptions {
   readonly tries?: Partial<TriesPolicy>;
   readonly database: Database<RaSchema>;
   readonly objects: ObjectStore;
+  /** Whether nodes on other machines may work on the same database and objects; false when missing. */
+  readonly isShared?: boolean;
   /** Chains in the PLV cache: 200 when missing. */
   readonly linkageCache?: number;
   /** A device that was not heard of for so long gets nothing more until it is; never when missing. */
@@ -206,6 +208,7 @@ export type PipelineOptions = Pick<
   | 'la2'
   | 'database'
   | 'objects'
+  | 'isShared'
   | 'policy'
   | 'iPeriod'
   | 'clock'

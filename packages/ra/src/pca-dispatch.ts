@@ -2,6 +2,7 @@ import type { Time32 } from '@chrysalis/ieee1609dot2';
 import { AuthorityUnavailableError, timeOf } from '@chrysalis/scms';
 import { backOffSec, Outage } from './back-off.ts';
 import { RETRY_LAST_SEC } from './device-progress.ts';
+import { type Share, WHOLE } from './membership.ts';
 import type { OperatorsView } from './operators-view.ts';
 import type { PipelineOptions } from './options.ts';
 import { checkReply, PcaFailure } from './pca-conversation.ts';
@@ -39,13 +40,13 @@ export class PcaDispatch {
   }
 
   /** Sends a window of requests and waits for all of them; false when none is due. */
-  async step(now: Time32): Promise<boolean> {
+  async step(now: Time32, share: Share = WHOLE): Promise<boolean> {
     // The clock was set back, perhaps while nobody ran.
     if (now < this.#lastStep) await this.#requests.bringBack(now, RETRY_LAST_SEC);
     this.#lastStep = now;
     if (this.#outage.pausedUntil(now) !== undefined) return false;
     const { iPeriod, clock, log } = this.#options;
-    const due = await this.#requests.due(now, iPeriod.at(now), this.#window);
+    const due = await this.#requests.due(now, iPeriod.at(now), this.#window, share);
     if (due.length === 0) return false;
     const results = await Promise.all(
       due.map(async (request) => ({ request, outcome: await this.#send(request) })),

@@ -7,6 +7,7 @@ import { change, insertRows, portions } from './bulk.ts';
 import type { Device } from './device-registry.ts';
 import type { ComposedRequest } from './expand.ts';
 import { moveOn as markFiled } from './filing.ts';
+import { isIn, isWhole, type Share, WHOLE } from './membership.ts';
 import type { RaSchema } from './schema.ts';
 
 /** Octets of a request's hash by which its certificate is found again: two requests never share as many. */
@@ -168,10 +169,16 @@ export class PcaRequests {
 
   /**
    * Requests to send, in the order of the shuffle; repetitions that are due take up to half of the places. None of a
-   * period before `firstI`, which is over.
+   * period before `firstI`, which is over. Shares go by the keys, which are random: that the PCA sees who sends a request
+   * tells it nothing of the device.
    */
-  async due(now: Time32, firstI: number, limit: number): Promise<readonly DueRequest[]> {
-    const repeated = await this.#sendable(firstI)
+  async due(
+    now: Time32,
+    firstI: number,
+    limit: number,
+    share: Share = WHOLE,
+  ): Promise<readonly DueRequest[]> {
+    const repeated = await this.#sendable(firstI, share)
       .where('attempts', '>', 0)
       .where('next_attempt_at', '<=', now)
       .orderBy('next_attempt_at')
@@ -179,7 +186,7 @@ export class PcaRequests {
       .execute();
     if (repeated.length >= limit) return repeated;
     const filling = await this.filling();
-    const fresh = await this.#sendable(firstI)
+    const fresh = await this.#sendable(firstI, share)
       .where('attempts', '=', 0)
       .where('epoch', '<', filling?.epoch ?? FIRST_EPOCH)
       .orderBy('epoch')
@@ -189,13 +196,14 @@ export class PcaRequests {
     return [...repeated, ...fresh];
   }
 
-  #sendable(firstI: number) {
-    return this.#database.query
+  #sendable(firstI: number, share: Share) {
+    const sendable = this.#database.query
       .selectFrom('pca_request')
       .innerJoin('device', 'device.id', 'pca_request.device_id')
       .select(DUE_COLUMNS)
       .where('period', '>=', firstI)
       .where('blocked', '=', 0);
+    return isWhole(share) ? sendable : sendable.where(isIn(share, 'key'));
   }
 
   /** Records what came of a number of requests, and files the answers with their batches. */

@@ -5,6 +5,7 @@ import { Pace } from './backlog.ts';
 import { Filing } from './filing.ts';
 import { OVERLAP_SEC } from './horizon.ts';
 import { LinkageSupply } from './linkage-supply.ts';
+import { Membership, type Share, WHOLE } from './membership.ts';
 import { NumberedSupply } from './numbered-supply.ts';
 import { OperatorsView } from './operators-view.ts';
 import type { PipelineOptions } from './options.ts';
@@ -16,6 +17,8 @@ import { WeeksAhead } from './weeks-ahead.ts';
 
 /** The longest sleep, so that a clock that was set is noticed; and the longest pause after a fault of ours. */
 const MAX_SLEEP_SEC = 60;
+/** Nobody on another machine says that there is something to do. */
+const MAX_SLEEP_SHARED_MS = 1000;
 const MIN_SLEEP_MS = 100;
 
 /** Whether certificates are made now: `down` between a death and the next start. */
@@ -38,7 +41,8 @@ export interface PipelineHost {
 /**
  * From acknowledged devices to files: pre-linkage values, expansion, shuffle, PCA, check, zip. Every step starts from
  * durable rows and ends in durable rows, so that a restart goes on wherever it stopped; and each yields, so that devices
- * are answered in between.
+ * are answered in between. Several may work on one database: each does its share, and what one of them has begun another
+ * may end (docs/decisions/0054-shares-of-the-work.md).
  */
 export class Pipeline implements PipelineHost {
   readonly #options: PipelineOptions;
@@ -52,6 +56,9 @@ export class Pipeline implements PipelineHost {
   readonly #retirement: Retirement;
   readonly #periodsOver: PeriodsOver;
   readonly #pace: Pace;
+  /** Among others on the same database; undefined when there are none. */
+  readonly #membership: Membership | undefined;
+  #lastShare: Share | undefined = WHOLE;
   /** The last that was written down. */
   #claimedOver: number | undefined;
   #state: PipelineState = 'starting';
@@ -72,16 +79,25 @@ export class Pipeline implements PipelineHost {
     this.#retirement = new Retirement(options, this.#view);
     this.#periodsOver = new PeriodsOver(options.dropGraceMs ?? DROP_GRACE_MS);
     this.#pace = new Pace(options.database);
+    this.#membership = options.isShared
+      ? new Membership({ ...options, role: 'pipeline' })
+      : undefined;
   }
 
   get state(): PipelineState {
     return this.#state;
   }
 
+  /** Of the work, among others on the same database; undefined while it has none. */
+  get share(): Share | undefined {
+    return this.#membership === undefined ? WHOLE : this.#membership.share;
+  }
+
   async start(): Promise<void> {
     const { clock, log } = this.#options;
+    await this.#membership?.start();
     try {
-      await this.#linkage.refill(timeOf(clock));
+      if (this.share?.rank === 0) await this.#linkage.refill(timeOf(clock));
     } catch (error) {
       log.error({ err: error }, 'pipeline step failed');
     }
@@ -98,6 +114,7 @@ export class Pipeline implements PipelineHost {
     this.#stopping = true;
     this.wake();
     await this.#running;
+    await this.#membership?.stop();
     this.#state = 'stopped';
   }
 
@@ -123,31 +140,51 @@ export class Pipeline implements PipelineHost {
   async #timedStep(): Promise<boolean> {
     const [begunAt, certified] = [performance.now(), this.#dispatch.certified];
     if (!(await this.step())) return false;
-    await this.#pace.worked(performance.now() - begunAt, this.#dispatch.certified - certified);
+    // The others do as much, give or take: the pace is that of all.
+    const workers = this.share?.of ?? 1;
+    const count = workers * (this.#dispatch.certified - certified);
+    await this.#pace.worked(performance.now() - begunAt, count);
     return true;
   }
 
-  /** Does a little of everything; false when there was nothing to do. */
+  /** Does a little of everything that is its share; false when there was nothing to do. */
   async step(): Promise<boolean> {
     const now = timeOf(this.#options.clock);
-    const overForSure = await this.#overForSure(now);
-    const dropped = await this.#retirement.step(overForSure);
-    const sent = await this.#dispatch.step(now);
-    const filed = await this.#filing.step();
-    const numbered = await this.#numbered.step(now);
-    const cached = await this.#linkage.refill(now);
+    const share = this.#shareOfStep();
+    const isFirst = share?.rank === 0;
+    const overForSure = await this.#overForSure(now, isFirst);
+    if (share === undefined) return false;
+    const dropped = isFirst && (await this.#retirement.step(overForSure));
+    const sent = await this.#dispatch.step(now, share);
+    const filed = await this.#filing.step(share);
+    const numbered = await this.#numbered.step(now, share);
+    const cached = isFirst && (await this.#linkage.refill(now));
     const hasRoom = await this.#requests.hasRoom(MAX_WAITING, sent);
-    const expanded = hasRoom && (await this.#weeksAhead.step(overForSure, now));
+    const expanded = hasRoom && (await this.#weeksAhead.step(overForSure, now, share));
     const released = await this.#openShuffle(now);
     return dropped || sent || filed || numbered || cached || expanded || released;
   }
 
-  async #overForSure(now: Time32): Promise<number> {
+  #shareOfStep(): Share | undefined {
+    const { share } = this;
+    const before = this.#lastShare;
+    if (share?.rank !== before?.rank || share?.of !== before?.of) {
+      this.#options.log.info({ ...share }, 'the share of the work is another');
+      // Whoever noted what went wrong may be gone.
+      this.#view.mayBeOpen();
+      if (share?.rank !== 0) this.#retirement.leave();
+      this.#lastShare = share;
+    }
+    return share;
+  }
+
+  /** Each looks, so that the next who says so has looked for as long. */
+  async #overForSure(now: Time32, saysSo: boolean): Promise<number> {
     const { database, iPeriod } = this.#options;
     const over = iPeriod.at(now - OVERLAP_SEC) - 1;
     const at = performance.now();
     const sure = this.#periodsOver.look(over, at);
-    if (over !== this.#claimedOver) {
+    if (saysSo && over !== this.#claimedOver) {
       // Devices that wait for it are told.
       const waitMs = Math.max(0, (this.#periodsOver.sureAtMs ?? at) - at);
       await writeOverClaim(database, { period: over, sureAt: now + Math.ceil(waitMs / 1000) });
@@ -178,7 +215,8 @@ export class Pipeline implements PipelineHost {
       this.#linkage.pausedUntil(now),
     ];
     const next = Math.min(...times.filter((time) => time !== undefined));
-    return Math.min(MAX_SLEEP_SEC * 1000, Math.max(MIN_SLEEP_MS, (next - now) * 1000));
+    const longest = this.#membership ? MAX_SLEEP_SHARED_MS : MAX_SLEEP_SEC * 1000;
+    return Math.min(longest, Math.max(MIN_SLEEP_MS, (next - now) * 1000));
   }
 
   #sleepUnlessWoken(milliseconds: number): Promise<void> {

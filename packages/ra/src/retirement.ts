@@ -50,8 +50,13 @@ export class Retirement {
     }
   }
 
+  /** Somebody else does it from now on. */
+  leave(): void {
+    this.#dropping = undefined;
+  }
+
   async #begin(last: number) {
-    const { database, iPeriod, objects, log, pauseAfterSec } = this.#options;
+    const { database, iPeriod, objects, log, pauseAfterSec, isShared } = this.#options;
     const dropped = await readSetting(database.query, 'dropped_through');
     if (last < 0 || (dropped !== undefined && dropped >= last)) return undefined;
     const end = iPeriod.start(last + 1);
@@ -61,7 +66,11 @@ export class Retirement {
       last,
       end,
       ...(pauseAfterSec !== undefined && { seenBefore: end - pauseAfterSec }),
-      deleteFiles: (i) => objects.deleteAll(String(i)),
+      async deleteFiles(i) {
+        // Another worker may have been writing one when the period before was dropped.
+        if (isShared && i > 0) await objects.deleteAll(String(i - 1));
+        await objects.deleteAll(String(i));
+      },
       onDropped: (i) => log.info({ i }, 'period dropped'),
     });
     return { last, steps };

@@ -218,6 +218,17 @@ export interface DeviceCountTable {
   readonly count: number;
 }
 
+/** Who takes part in something that several do on one database: a lease, which is over unless it is renewed. */
+export interface MemberTable {
+  /** What it takes part in. */
+  readonly role: string;
+  /** Random, of a process or thread: none comes back. */
+  readonly name: string;
+  /** Unix time in milliseconds, by the clock of the database. */
+  readonly joined_at: number;
+  readonly until: number;
+}
+
 export interface RaSchema {
   readonly device: DeviceTable;
   readonly linkage: LinkageTable;
@@ -233,6 +244,7 @@ export interface RaSchema {
   readonly tally: TallyTable;
   readonly incident: IncidentTable;
   readonly device_count: DeviceCountTable;
+  readonly member: MemberTable;
 }
 
 /** Of the triggers that keep `device_count`. */
@@ -495,5 +507,26 @@ export const RA_MIGRATIONS: readonly Migration[] = [
     name: '0008-epoch-of-batch',
     statements: ['alter table batch add column epoch integer not null default 0', NOTE_EPOCHS],
     postgres: ['alter table batch add column epoch bigint not null default 0', NOTE_EPOCHS],
+  },
+  {
+    name: '0009-members',
+    statements: [
+      `create table member (
+        role text not null,
+        name text not null,
+        joined_at integer not null,
+        until integer not null,
+        primary key (role, name)
+      ) strict, without rowid`,
+    ],
+    postgres: [
+      `create table member (
+        role text not null,
+        name text not null,
+        joined_at bigint not null,
+        until bigint not null,
+        primary key (role, name)
+      )`,
+    ],
   },
 ];

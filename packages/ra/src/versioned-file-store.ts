@@ -26,6 +26,8 @@ const PLACES = {
 } as const;
 /** Versions are Uint16. */
 const LAST_VERSION = 0xffff;
+/** The setting that counts files that were kept: who sees it change looks for the newest. */
+const KEPT = 'files_kept';
 const HALF_DAY_SEC = 43_200;
 /** 64 steps in a half day: a database that is lost within it begins with another version when this time has passed. */
 const STEP_SEC = 675;
@@ -52,6 +54,11 @@ export class VersionedFileStore {
     const name = formatVersionedFileName(newest);
     const octets = await this.#objects.get(keyOf(type, name));
     return octets && { name, octets };
+  }
+
+  /** Another number than before when a file was kept since, by whichever process. */
+  async kept(): Promise<number> {
+    return (await readSetting(this.#database.query, KEPT)) ?? 0;
   }
 
   /**
@@ -97,14 +104,18 @@ export class VersionedFileStore {
     });
   }
 
-  /** Durable when it resolves; the versions before are gone then. */
+  /** Durable when it resolves; the versions before are gone then. A later one, which another process has kept, stays. */
   async keep(file: LocalFile, octets: Uint8Array): Promise<NamedFile> {
     const { prefix } = PLACES[file.type];
     const name = formatVersionedFileName(file);
-    const key = keyOf(file.type, name);
-    await this.#objects.put(key, octets);
-    for await (const other of this.#objects.list(prefix)) {
-      if (other !== key) await this.#objects.delete(other);
+    await this.#objects.put(keyOf(file.type, name), octets);
+    await this.#database.transaction(async (query) => {
+      await writeSetting(query, KEPT, ((await readSetting(query, KEPT)) ?? 0) + 1);
+    });
+    const version = localVersionOf(file);
+    for await (const key of this.#objects.list(prefix)) {
+      const other = fileOf(key, file.type);
+      if (other === undefined || localVersionOf(other) < version) await this.#objects.delete(key);
     }
     return { name, octets };
   }

@@ -8,6 +8,7 @@ import type { Device } from './device-registry.ts';
 import { composeRequests } from './expand.ts';
 import { lastPeriodOfAll, skipsShuffle } from './horizon.ts';
 import type { Lacking, LinkageSupply } from './linkage-supply.ts';
+import { isIn, isWhole, type Share, WHOLE } from './membership.ts';
 import type { PipelineOptions } from './options.ts';
 import type { ComposedFile, PcaRequests } from './pca-requests.ts';
 
@@ -34,7 +35,7 @@ export class WeeksAhead {
    * @param overForSure the last period that is over for sure
    * @returns false when there was nothing to do, or nothing that can be done now
    */
-  async step(overForSure: number, now: Time32): Promise<boolean> {
+  async step(overForSure: number, now: Time32, share: Share = WHOLE): Promise<boolean> {
     const { iPeriod } = this.#options;
     const last = lastPeriodOfAll(this.#options, now);
     const current = iPeriod.at(now);
@@ -47,7 +48,7 @@ export class WeeksAhead {
     const wereAway = awayUntil !== undefined;
     // Looked at once for each pause: whom the LAs keep waiting, all of a fleet perhaps, is gone over for it.
     if (wereAway && awayUntil === this.#nobodyUntil) return false;
-    const devices = await this.#lackingPeriod({ first, last, leastExpanded }, now);
+    const devices = await this.#lackingPeriod({ first, last, leastExpanded }, now, share);
     this.#nobodyUntil = devices.length === 0 ? awayUntil : undefined;
     const plan = devices.map((device) => ({
       device,
@@ -73,6 +74,7 @@ export class WeeksAhead {
   async #lackingPeriod(
     { first, last, leastExpanded }: { first: number; last: number; leastExpanded: number },
     now: Time32,
+    share: Share,
   ): Promise<Device[]> {
     const greatest = sql.raw(wordsOf(this.#options.database.query).greatest);
     const isProvided =
@@ -81,7 +83,7 @@ export class WeeksAhead {
         : sql<boolean>`(linked_through >= ${greatest}(expanded_through + 1, ${first})
             or (la1_chain is null and exists (select 1 from linkage_cache)))`;
     // The constants are literals, so that SQLite knows the indexes that are made for them.
-    const lacking = this.#options.database.query
+    const ofAll = this.#options.database.query
       .selectFrom('device')
       .selectAll()
       .where(sql<boolean>`kind = 'pseudonym' and status = 'active' and blocked = 0`)
@@ -90,6 +92,7 @@ export class WeeksAhead {
       .where('expanded_through', '>=', leastExpanded)
       .where(isProvided)
       .limit(DEVICES_IN_STEP);
+    const lacking = isWhole(share) ? ofAll : ofAll.where(isIn(share, 'id'));
     const sound = await lacking
       .where(sql<boolean>`failures = 0`)
       .orderBy('expanded_through')
@@ -138,7 +141,7 @@ export class WeeksAhead {
   async #end({ id, last_i }: Device): Promise<void> {
     await change(
       this.#options.database.query,
-      'update device set expanded_through = ?, filed_through = ? where id = ?',
+      `update device set expanded_through = ?, filed_through = ? where id = ? and status <> 'replaced'`,
       [last_i, last_i, id],
     );
   }

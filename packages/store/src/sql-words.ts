@@ -15,6 +15,8 @@ export interface SqlWords {
   /** The larger of two integers, as a function's name. */
   readonly greatest: string;
   readonly least: string;
+  /** Unix time in milliseconds, by the clock of the database: the same for all who share it. */
+  readonly nowMs: string;
   /** The last so many octets of a column, as an index has them. */
   lastOctets(column: string, count: number): string;
   /** A query of one column of octets: those of a JSON array of hex, which is one value of text. */
@@ -51,6 +53,7 @@ export const SQLITE_WORDS: SqlWords = {
   ordered: 'strict, without rowid',
   greatest: 'max',
   least: 'min',
+  nowMs: "cast(unixepoch('subsec') * 1000 as integer)",
   lastOctets: (column, count) => `substr(${column}, -${whole(count)})`,
   octetsOf: (json) => `select unhex(value) from json_each(${json})`,
   pairsOf: (json) => `select value ->> 0, value ->> 1 from json_each(${json})`,
@@ -77,6 +80,8 @@ export const POSTGRES_WORDS: SqlWords = {
   ordered: '',
   greatest: 'greatest',
   least: 'least',
+  // Of the statement, and not of its transaction, which may have waited for others.
+  nowMs: 'cast(extract(epoch from clock_timestamp()) * 1000 as bigint)',
   // Its substr counts from the front only.
   lastOctets: (column, count) => `substr(${column}, length(${column}) - ${whole(count) - 1})`,
   octetsOf: (json) => `select decode(value, 'hex') from json_array_elements_text(${json}::json)`,
