@@ -40,7 +40,11 @@ export class PostgresConnection {
   session(): Promise<PostgresSession> {
     if (this.#isClosed)
       return Promise.reject(new StoreError('closed', 'expected an open database'));
-    if (this.#current?.isLost) this.#session = undefined;
+    if (this.#current?.isLost) {
+      // Once: those who ask while the next is being made wait for that one.
+      this.#session = undefined;
+      this.#current = undefined;
+    }
     this.#session ??= this.#connect();
     return this.#session;
   }

@@ -176,6 +176,21 @@ describe('PostgreSQL', { skip: withoutPostgres }, () => {
     await insert(database.query, 5);
     assert.deepEqual(await idsOf(database), [1, 5]);
   });
+
+  it('makes one connection in the place of one that was lost, however many ask meanwhile', async (t) => {
+    const database = await open(t, server.newUrl());
+    const ask = () => Promise.allSettled(range(40).map(() => idsOf(database)));
+    await ask();
+    await server.stop('immediate');
+    await ask();
+    await server.start();
+    await ask();
+    // More would be those that nobody holds, which keep their process from ending.
+    const held = server.psql(
+      `select count(*) from pg_stat_activity where application_name = 'chrysalis'`,
+    );
+    assert(Number(held) <= 4, `${held} connections`);
+  });
 });
 
 describe('URLs of PostgreSQL', () => {
