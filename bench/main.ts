@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- NAME...] [--json] [--report] [--seconds N] [--devices N] [--weeks N]`: each benchmark beside its native
- * reference, measured in the same run. `--devices` is for the pipeline, growth, startup and memory, `--weeks` for the
+ * reference, measured in the same run. `--devices` is for the pipeline, nodes, growth, startup and memory, `--weeks` for the
  * pipeline, `--seconds` for the others. `--report` writes docs/reference/performance.md from what they print.
  */
 import { parseArgs } from 'node:util';
@@ -26,6 +26,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Benchmark>>> = {
   provision: () => import('./provision.ts'),
   'open-loop': () => import('./open-loop.ts'),
   pipeline: () => import('./pipeline.ts'),
+  nodes: () => import('./nodes.ts'),
   remote: () => import('./remote.ts'),
   startup: () => import('./startup.ts'),
   growth: () => import('./growth.ts'),

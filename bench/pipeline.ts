@@ -8,10 +8,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createTestScms, hostnameOf, type TestScms, writeTestScms } from '@chrysalis/authorities';
-import { encode } from '@chrysalis/coer';
 import { Secret, systemRandom } from '@chrysalis/crypto';
 import { openBatch } from '@chrysalis/ee';
-import { decrypterOf, SequenceOfPsidSsp, unixFromTime32 } from '@chrysalis/ieee1609dot2';
+import { decrypterOf, unixFromTime32 } from '@chrysalis/ieee1609dot2';
 import {
   fileKey,
   type Log,
@@ -27,6 +26,7 @@ import { createDevice, type TestDevice, trustOf } from '../test/support/device.t
 import { type Measurement, measurementOf, print, printHead } from './measurement.ts';
 import { bareOperations, median, type NativeName, opensslCosts, time } from './native.ts';
 import type { AuthorityName, FromAuthorities, ToAuthorities } from './pipeline-authorities.ts';
+import { freshDeviceRow } from './registered-device.ts';
 
 export interface PipelineBenchOptions {
   readonly json: boolean;
@@ -297,45 +297,12 @@ class PipelineBench {
     const i = iPeriod.at(now);
     for (let n = 0; n < this.#inRound; n += 1) {
       const device = createDevice(this.#scms, random, now);
-      const requestHash = random(8);
-      await this.#registry.register(
-        {
-          kind: 'pseudonym',
-          request_hash: requestHash,
-          body_hash: random(32),
-          inner_hash: random(32),
-          enrollment_hash: device.certificate.hash,
-          enrollment_certificate: device.certificate.octets,
-          public_key: device.key.publicPoint,
-          permissions: encode(SequenceOfPsidSsp, [{ psid: 0x20 }, { psid: 0x26 }]),
-          region: null,
-          verify_seed: device.verifySeed.publicPoint,
-          verify_expansion: device.verifyExpansion,
-          encryption_seed: device.encryptionSeed.publicPoint,
-          encryption_expansion: device.encryptionExpansion,
-          cert_encryption_seed: null,
-          cert_encryption_expansion: null,
-          registered_at: now,
-          ack: new Uint8Array(0),
-          available_at: now,
-          status: 'active',
-          first_start: 0,
-          lifetime_sec: 0,
-          period_sec: 0,
-          first_i: i,
-          last_i: i + policy.weeksAhead - 1,
-          linked_through: i - 1,
-          expanded_through: i - 1,
-          filed_through: i - 1,
-          la1_chain: null,
-          la2_chain: null,
-        },
-        now,
-      );
+      const row = freshDeviceRow(device, { now, first: i, weeks: policy.weeksAhead });
+      await this.#registry.register(row, now);
       const { id } = await database.query
         .selectFrom('device')
         .select('id')
-        .where('request_hash', '=', requestHash)
+        .where('request_hash', '=', row.request_hash)
         .executeTakeFirstOrThrow();
       this.#devices.set(id, device);
     }

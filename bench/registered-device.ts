@@ -52,3 +52,41 @@ export function deviceRows(scms: TestScms, now: Time32 = time32FromUnix(Date.now
     la2_chain: systemRandom(60),
   });
 }
+
+/** A row as a registration makes it: a pipeline has everything to do for it. */
+export function freshDeviceRow(
+  device: TestDevice,
+  { now, first, weeks }: { readonly now: Time32; readonly first: number; readonly weeks: number },
+): NewDevice {
+  return {
+    kind: 'pseudonym',
+    request_hash: systemRandom(8),
+    body_hash: systemRandom(32),
+    inner_hash: systemRandom(32),
+    enrollment_hash: device.certificate.hash,
+    enrollment_certificate: device.certificate.octets,
+    public_key: device.key.publicPoint,
+    permissions: encode(SequenceOfPsidSsp, [{ psid: 0x20 }, { psid: 0x26 }]),
+    region: null,
+    verify_seed: device.verifySeed.publicPoint,
+    verify_expansion: device.verifyExpansion,
+    encryption_seed: device.encryptionSeed.publicPoint,
+    encryption_expansion: device.encryptionExpansion,
+    cert_encryption_seed: null,
+    cert_encryption_expansion: null,
+    registered_at: now,
+    ack: new Uint8Array(0),
+    available_at: now,
+    status: 'active',
+    first_start: 0,
+    lifetime_sec: 0,
+    period_sec: 0,
+    first_i: first,
+    last_i: first + weeks - 1,
+    linked_through: first - 1,
+    expanded_through: first - 1,
+    filed_through: first - 1,
+    la1_chain: null,
+    la2_chain: null,
+  };
+}

@@ -1,4 +1,4 @@
-/** Runs the tests: all of them, those whose files are named, with --faults the long kill tests, with --postgres on that. */
+/** Runs the tests: all of them, those whose files are named, with --faults or --cluster the long kill tests, with --postgres on that. */
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -7,6 +7,7 @@ import { join } from 'node:path';
 const root = join(import.meta.dirname, '..');
 const args = process.argv.slice(2);
 const isFaults = args.includes('--faults');
+const isCluster = args.includes('--cluster');
 const isPostgres = args.includes('--postgres');
 /** What the RA does with its rows, on the other database. */
 const ON_POSTGRES = [
@@ -28,11 +29,13 @@ const ON_POSTGRES = [
 const named = args.filter((arg) => !arg.startsWith('--'));
 const files = isFaults
   ? ['test/faults.test.ts', 'test/chaos.test.ts', 'test/lost-answers.test.ts']
-  : named.length > 0
-    ? named
-    : isPostgres
-      ? ON_POSTGRES
-      : globSync(['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root }).sort();
+  : isCluster
+    ? ['test/cluster.test.ts']
+    : named.length > 0
+      ? named
+      : isPostgres
+        ? ON_POSTGRES
+        : globSync(['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root }).sort();
 
 /** What is set already stays: a shorter run, a seed. Four processes and a thousand devices want the machine for themselves. */
 const LONG_FORMS = {
@@ -42,14 +45,17 @@ const LONG_FORMS = {
   CHRYSALIS_CHAOS_PER_WEEK: '10',
   CHRYSALIS_LOST_ANSWER_KILLS: '40',
   CHRYSALIS_LOST_ANSWER_DEVICES: '100',
+  CHRYSALIS_CLUSTER_DEVICES: '1000',
+  CHRYSALIS_CLUSTER_KILLS: '60',
 };
-const pace = isFaults
+const isLong = isFaults || isCluster;
+const pace = isLong
   ? ['--test-timeout=1800000', '--test-concurrency=1']
   : // Node would leave one core idle, which on a machine of two is half of it; many tests wait for a clock or a disk.
     ['--test-timeout=600000', `--test-concurrency=${Math.max(2, availableParallelism())}`];
 
 /** Of a test file: more than one test may take, far less than what waits for the whole. */
-const CHRYSALIS_TEST_FILE_LIMIT_MS = isFaults ? '7200000' : '900000';
+const CHRYSALIS_TEST_FILE_LIMIT_MS = isLong ? '7200000' : '900000';
 const limit = ['--import', join(import.meta.dirname, 'test-file-limit.ts')];
 
 /** Each test file is a process, and would strip the types of all rooms anew. */
@@ -60,7 +66,7 @@ const result = spawnSync(process.execPath, [...limit, '--test', ...pace, ...file
   stdio: 'inherit',
   env: {
     ...{ NODE_COMPILE_CACHE, CHRYSALIS_TEST_FILE_LIMIT_MS },
-    ...(isFaults && LONG_FORMS),
+    ...(isLong && LONG_FORMS),
     ...(isPostgres && { CHRYSALIS_TEST_DATABASE: 'postgres' }),
     ...process.env,
   },

@@ -11,6 +11,7 @@ import { ScmsPdu122 } from '@chrysalis/scms';
 import { unzipSync } from 'fflate';
 import type { Registration } from './fleet-at-rest.ts';
 import { PCA_LOG, RA_DATABASE, type Supply } from './mortal-scms.ts';
+import { openRaRows } from './ra-rows.ts';
 
 /**
  * The PCA's own log is exactly one certificate for each key that the devices' seeds give for the periods that were filed,
@@ -21,7 +22,13 @@ export async function expectEachOnce(
   t: TestContext,
   fleet: Fleet,
   registrations: readonly Registration[],
-  { root, devices, weeks, perWeek }: Supply & { readonly root: string },
+  {
+    root,
+    devices,
+    weeks,
+    perWeek,
+    database = join(root, RA_DATABASE),
+  }: Supply & { readonly root: string; readonly database?: string },
 ): Promise<void> {
   const log = new DatabaseSync(join(root, PCA_LOG), { readOnly: true });
   const issued = log
@@ -45,10 +52,10 @@ export async function expectEachOnce(
     'keys of nobody, keys without certificate',
   );
 
-  const ra = new DatabaseSync(join(root, RA_DATABASE), { readOnly: true });
-  const tables = ra.prepare("select name from sqlite_schema where name glob 'hpcr_[0-9]*'").all();
-  const known = tables.flatMap(({ name }) => ra.prepare(`select hpcr from ${name}`).all());
-  ra.close();
+  const ra = await openRaRows(database);
+  const tables = (await ra.indexTables()).map((name) => ra.all(`select hpcr from ${name}`));
+  const known = (await Promise.all(tables)).flat();
+  await ra.close();
   const asked = new Set(known.map(({ hpcr }) => hex(hpcr)));
   assert.equal(known.length, issued.length, 'as many requests as certificates');
   // The index has the first octets of each hash.

@@ -1,36 +1,39 @@
 /** What an RA has in its database when nothing is left to do. */
 import assert from 'node:assert/strict';
-import { DatabaseSync } from 'node:sqlite';
+import { setTimeout } from 'node:timers/promises';
 import type { Fleet } from '@chrysalis/fleet';
+import { openRaRows, type RaRows } from './ra-rows.ts';
 
 /** An authority that is back is noticed within a minute. */
 const REST_MS = 180_000;
 
-/** Waits until the RA has nothing more to do: no request, no response, no batch in the making. */
-export async function comeToRest(path: string): Promise<void> {
-  const database = new DatabaseSync(path, { readOnly: true });
+/**
+ * Waits until the RA has nothing more to do: no request, no response, no batch in the making.
+ *
+ * @param place of its database: a URL or a path
+ */
+export async function comeToRest(place: string): Promise<void> {
+  const rows = await openRaRows(place);
   try {
     const deadline = Date.now() + REST_MS;
     for (;;) {
-      const rest = restOf(database);
+      const rest = await restOf(rows);
       if (Object.values(rest).every((count) => count === 0)) return;
       if (Date.now() > deadline) assert.fail(`expected nothing more to do, saw ${show(rest)}`);
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await setTimeout(200);
     }
   } finally {
-    database.close();
+    await rows.close();
   }
 }
 
-function restOf(database: DatabaseSync): Record<string, number> {
-  const count = (from: string) =>
-    Number(database.prepare(`select count(*) as n from ${from}`).get()!.n);
+async function restOf(rows: RaRows): Promise<Record<string, number>> {
   return {
-    requests: count('pca_request'),
-    responses: count('response'),
-    batches: count('batch'),
-    filedBeyondGaps: count('filed'),
-    unfinished: count(`device where filed_through < expanded_through`),
+    requests: await rows.count('pca_request'),
+    responses: await rows.count('response'),
+    batches: await rows.count('batch'),
+    filedBeyondGaps: await rows.count('filed'),
+    unfinished: await rows.count('device where filed_through < expanded_through'),
   };
 }
 
@@ -44,15 +47,15 @@ export interface Registration {
 /** Each device has one registration, the one that was acknowledged, and nothing waits to be done. */
 export async function expectRegistrations(
   fleet: Fleet,
-  path: string,
+  place: string,
   devices: number,
 ): Promise<Registration[]> {
-  const database = new DatabaseSync(path, { readOnly: true });
-  const idle = restOf(database);
-  const rows = database
-    .prepare('select request_hash, status, failures, first_i, filed_through from device')
-    .all();
-  database.close();
+  const database = await openRaRows(place);
+  const idle = await restOf(database);
+  const rows = await database.all(
+    'select request_hash, status, failures, first_i, filed_through from device',
+  );
+  await database.close();
   assert.deepEqual(new Set(Object.values(idle)), new Set([0]), show(idle));
   assert.equal(rows.length, devices);
   const byHash = new Map(rows.map((row) => [hex(row.request_hash), row]));

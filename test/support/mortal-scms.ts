@@ -27,10 +27,19 @@ export interface Supply {
 }
 
 /** A test SCMS whose PCA and LAs left it, all on ports that they have again after a restart. */
-export async function makeAuthorities(
+export async function makeAuthorities(root: string, supply: Supply): Promise<Record<Name, Mortal>> {
+  return { ...(await makeScms(root, supply)), ra: raOf(join(root, 'ra')) };
+}
+
+function raOf(state: string): Mortal {
+  return new Mortal('ra', ['--dir', state, '--json', 'serve', '--log-level', 'warn']);
+}
+
+/** As {@link makeAuthorities}, and nobody serves the RA in `root`/ra yet. */
+export async function makeScms(
   root: string,
   { weeks, perWeek }: Supply,
-): Promise<Record<Name, Mortal>> {
+): Promise<Record<Exclude<Name, 'ra'>, Mortal>> {
   const state = join(root, 'ra');
   const port = String(await freePort());
   await command([
@@ -47,9 +56,7 @@ export async function makeAuthorities(
   await command(['--dir', state, 'policy', 'set', 'min-certs-per-i-period', String(perWeek)]);
   // Nobody asks the CRL store or the operators' port, whichever they have.
   await editConfig(state, /^port = 889[45]$/gm, 'port = 0');
-  const processes: Partial<Record<Name, Mortal>> = {
-    ra: new Mortal('ra', ['--dir', state, '--json', 'serve', '--log-level', 'warn']),
-  };
+  const processes: Partial<Record<Name, Mortal>> = {};
   for (const name of ['pca', 'la1', 'la2'] as const) {
     const to = join(root, name);
     const place = ['--to', to, '--port', String(await freePort())];
@@ -83,7 +90,7 @@ export async function enrolled(fleet: Fleet, state: string, { devices, weeks }: 
 }
 
 /** A command that ends, in this process. */
-async function command(argv: readonly string[]): Promise<void> {
+export async function command(argv: readonly string[]): Promise<void> {
   let errors = '';
   const status = await main(argv, {
     stdout: { write() {} },
@@ -97,7 +104,7 @@ async function command(argv: readonly string[]): Promise<void> {
   assert.equal(status, 0, errors);
 }
 
-async function editConfig(directory: string, pattern: RegExp, replacement: string) {
+export async function editConfig(directory: string, pattern: RegExp, replacement: string) {
   const file = join(directory, 'chrysalis.toml');
   const text = await readFile(file, 'utf8');
   assert.match(text, pattern);

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const BIN = join(import.meta.dirname, '../../packages/cli/src/bin.ts');
+/** After which one that has ended by itself is started again, where somebody does so, as systemd does. */
+const RESPAWN_MS = 500;
 /** Lines of the log that are kept, to say more than that something failed. */
 const KEPT_LINES = 50;
 
@@ -18,10 +20,16 @@ export class Mortal {
   readonly lines: string[] = [];
   /** Lives that were ended before the process had said that it serves. */
   killedInStart = 0;
+  /** Lives that it has ended by itself, where it is started again then. */
+  ends = 0;
+  readonly #respawns: boolean;
+  #respawn: NodeJS.Timeout | undefined;
 
-  constructor(name: string, argv: readonly string[]) {
+  /** @param respawns whether it is started again when it ends by itself: what it needs may be away */
+  constructor(name: string, argv: readonly string[], { respawns = false } = {}) {
     this.name = name;
     this.#argv = argv;
+    this.#respawns = respawns;
   }
 
   /**
@@ -49,13 +57,34 @@ export class Mortal {
     );
     createInterface({ input: child.stderr! }).on('line', (line) => this.#logged(line));
     void life.gone.then(([code, signal]) => {
-      if (this.#life === life) this.faults.push(`ended by itself: ${code ?? signal}`);
+      if (this.#life === life) this.#ended(`ended by itself: ${code ?? signal}`);
     });
     this.#life = life;
   }
 
-  /** Resolves when it serves. @throws Error when it ends before */
+  #ended(how: string): void {
+    if (!this.#respawns) return void this.faults.push(how);
+    this.ends += 1;
+    this.#life = undefined;
+    this.#respawn = setTimeout(() => {
+      this.#respawn = undefined;
+      this.start();
+    }, RESPAWN_MS);
+  }
+
+  /** Resolves when it serves. @throws Error when it ends before, and is not started again */
   async ready(): Promise<void> {
+    for (;;) {
+      try {
+        if (this.#respawn === undefined) return await this.#ready();
+      } catch (error) {
+        if (!this.#respawns) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, RESPAWN_MS));
+    }
+  }
+
+  async #ready(): Promise<void> {
     const { ready, gone } = this.#living();
     const end = gone.then(() => {
       throw new Error(`expected ${this.name} to start, saw it end: ${this.lines.join('\n')}`);
@@ -63,9 +92,13 @@ export class Mortal {
     await Promise.race([ready, end]);
   }
 
+  get pid(): number {
+    return this.#living().child.pid as number;
+  }
+
   /** SIGKILL, and waits until it is gone. */
   async kill(): Promise<void> {
-    if (!this.#living().isReady) this.killedInStart += 1;
+    if (this.#life?.isReady === false) this.killedInStart += 1;
     await this.#end('SIGKILL');
   }
 
@@ -85,10 +118,15 @@ export class Mortal {
 
   /** For the end of a test, whatever has become of it. */
   async remove(): Promise<void> {
-    if (this.#life !== undefined) await this.#end('SIGKILL');
+    if (this.#life !== undefined || this.#respawn !== undefined) await this.#end('SIGKILL');
   }
 
   async #end(signal: NodeJS.Signals): Promise<number | null> {
+    if (this.#respawn !== undefined) {
+      clearTimeout(this.#respawn);
+      this.#respawn = undefined;
+      return null;
+    }
     const { child, gone } = this.#living();
     this.#life = undefined;
     child.kill(signal);

@@ -30,6 +30,8 @@ export interface PostgresServer {
   /** The URL of a schema that nobody else has, and that is not there yet. */
   newUrl(): string;
   readonly port: number;
+  /** Of its first process: those of its connections are below it. */
+  readonly pid: number;
   /** The directory of its socket. */
   readonly socketDirectory: string;
   /** Runs SQL as its owner, by psql; what it prints. */
@@ -112,6 +114,10 @@ export async function startPostgres(
       const file = join(data, 'pg_hba.conf');
       writeFileSync(file, `host all ${role} all scram-sha-256\n${readFileSync(file, 'utf8')}`);
       psql('select pg_reload_conf()');
+    },
+    get pid() {
+      if (server?.pid === undefined) throw new Error('expected a server that runs');
+      return server.pid;
     },
     newUrl: () => `postgres://owner@127.0.0.1:${port}/postgres?schema=test_${schemas++}`,
     async close() {
