@@ -9,6 +9,8 @@ import { createScene, eventually, type Registered } from './scene.ts';
 
 const PER_PERIOD = 3;
 const WEEKS = 2;
+/** By which clocks of nodes may be apart. */
+const TOLERANCE_SEC = 5;
 const POLICY = {
   certificatesPerPeriod: PER_PERIOD,
   weeksAhead: WEEKS,
@@ -25,10 +27,13 @@ async function setUp(t: TestContext, devices: number) {
   const pipelineOf = async (
     changes: {
       isShared?: boolean;
+      /** Of its clock, before the others'. */
+      aheadSec?: number;
       wrap?: (pca: CertificateAuthority) => CertificateAuthority;
     } = {},
   ) => {
-    const { wrap = (pca) => pca, isShared = true } = changes;
+    const { wrap = (pca) => pca, isShared = true, aheadSec = 0 } = changes;
+    const clock = { now: () => scene.clock.now() + 1000 * aheadSec };
     const mine: string[] = [];
     sent.push(mine);
     const inner = wrap(scene.options.pca.port);
@@ -41,7 +46,7 @@ async function setUp(t: TestContext, devices: number) {
     const database = await scene.openDatabase();
     return new Pipeline({
       ...scene.options,
-      ...{ database, isShared, pca: { ...scene.options.pca, port } },
+      ...{ database, clock, isShared, pca: { ...scene.options.pca, port } },
     });
   };
   const start = async (...args: Parameters<typeof pipelineOf>) => {
@@ -96,12 +101,12 @@ describe('pipelines on one database', () => {
     await expectOnce();
   });
 
-  it('that all take the whole for theirs, as when leases overlap, make nothing twice', async (t) => {
+  it('that all take the whole for theirs, as when leases overlap, with clocks apart, make nothing twice', async (t) => {
     const { pipelineOf, register, hasAll, expectOnce } = await setUp(t, 6);
     const pipelines = [
       await pipelineOf({ isShared: false }),
-      await pipelineOf({ isShared: false }),
-      await pipelineOf({ isShared: false }),
+      await pipelineOf({ isShared: false, aheadSec: TOLERANCE_SEC }),
+      await pipelineOf({ isShared: false, aheadSec: -TOLERANCE_SEC }),
     ];
     await pipelines[0]!.step();
     const registered = await register();
