@@ -16,7 +16,7 @@ import { type ChrysalisConfig, loadConfig } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
 import { createLog } from './log.ts';
 import { ownPolicyOf } from './ra-parts.ts';
-import { databaseFile, openRaObjects, openRaStore } from './stores.ts';
+import { databaseFile, isSharedByNodes, openRaObjects, openRaStore } from './stores.ts';
 import { loadTrust, trustConfigured } from './trust.ts';
 
 /** `serve` says it already: who configures an RA vouches for its certificate. */
@@ -61,6 +61,7 @@ export async function openOperatorParts(
     policy: policy.policy,
     policyEnding: await endOfPolicy(database, objects, surroundings),
     linkageCache: config.pipeline.linkageCache,
+    isShared: isSharedByNodes(config),
     identity: { certificate, hostname: config.ra.host },
     pca: await peer(config.pca),
     la1: await peer(config.la1),

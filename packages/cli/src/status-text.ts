@@ -29,6 +29,7 @@ export function statusJson(status: RaStatus, ra: string): object {
         : null,
     },
     linkageCache: status.linkageCache,
+    workers: status.workers ?? null,
     shuffle: {
       size: shuffle.size,
       threshold: shuffle.threshold,
@@ -141,7 +142,8 @@ function horizonText({ horizon, at }: RaStatus): string {
   ]);
 }
 
-function pipelineText({ linkageCache, shuffle, pca, batches, backlog, at }: RaStatus): string {
+function pipelineText(status: RaStatus): string {
+  const { workers, linkageCache, shuffle, pca, batches, backlog, at } = status;
   const age = (time: Time32 | undefined) =>
     time === undefined ? '' : `, oldest ${formatSeconds(Math.max(0, at - time))}`;
   const opens =
@@ -149,6 +151,7 @@ function pipelineText({ linkageCache, shuffle, pca, batches, backlog, at }: RaSt
   const next =
     pca.nextAttemptAt === undefined ? '' : `, next attempt ${inWords(pca.nextAttemptAt, at)}`;
   return section('pipeline', [
+    ['workers', workers === undefined ? undefined : formatCount(workers)],
     [
       'PLV cache',
       `${formatCount(linkageCache.chains)} of ${counted(linkageCache.wanted, 'chain')}`,

@@ -58,6 +58,14 @@ describe('an RA on PostgreSQL', { skip: withoutPostgres }, () => {
     await migrated(state);
     const { url, stop } = await state.serve('--no-pipeline');
     const device = await state.enroll(url);
+    const warningsOf = async () => {
+      const { workers, warnings } = (await state.json('status')) as {
+        workers: number;
+        warnings: { code: string }[];
+      };
+      return [workers, warnings.some(({ code }) => code === 'no-worker')];
+    };
+    assert.deepEqual(await warningsOf(), [0, true]);
     const refused = await device.ee('topup');
     assert.notEqual(refused.status, 0, 'nobody has brought a chain of linkage values');
     const stopping = new AbortController();
@@ -71,6 +79,7 @@ describe('an RA on PostgreSQL', { skip: withoutPostgres }, () => {
     const failed = working.then(({ stderr }) => stderr);
     assert.equal(await Promise.race([printed.promise, failed]), 'certificates are made\n');
     await device.topUp();
+    assert.deepEqual(await warningsOf(), [1, false]);
     stopping.abort();
     const { status, stderr } = await working;
     assert.deepEqual([status, stderr], [0, '']);

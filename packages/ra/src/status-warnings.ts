@@ -17,6 +17,7 @@ export type WarningCode =
   | 'supply-cut'
   | 'supply-cut-soon'
   | 'linkage-cache-empty'
+  | 'no-worker'
   | 'incident-open'
   | 'requests-overdue'
   | 'devices-failing'
@@ -88,6 +89,10 @@ export function warningsOf(
   const warnings: (Warning | false)[] = [
     ...status.endings.map((ending) => endingWarning(ending, now, supplySec)),
     supplyWarning(status, now),
+    status.workers === 0 && {
+      code: 'no-worker',
+      message: 'nobody makes certificates: expected a worker, or a node that does it too',
+    },
     linkageCache.chains === 0 && {
       code: 'linkage-cache-empty',
       message: 'the PLV cache is empty: new devices are told to come again',

@@ -26,7 +26,7 @@ export const MOST_COUNTED = 1000;
 /** What the database is read with: the policy in force, and whose certificates make or break it. */
 export interface StatusSurroundings
   extends CertificatesInUse,
-    Pick<RaOptions, 'iPeriod' | 'policy' | 'linkageCache'> {
+    Pick<RaOptions, 'iPeriod' | 'policy' | 'linkageCache' | 'isShared'> {
   /** The policy file in force, when there is one. */
   readonly policyEnding?: Ending | undefined;
 }
@@ -126,6 +126,8 @@ export interface RaStatus {
   readonly horizon: HorizonStatus;
   /** Pairs of fresh chains for new devices, and how many are wanted. */
   readonly linkageCache: { readonly chains: number; readonly wanted: number };
+  /** Who makes certificates now, where several may: workers, and nodes that do it too. */
+  readonly workers?: number;
   readonly shuffle: ShuffleStatus;
   readonly pca: PcaStatus;
   /** Files that lack certificates, and complete ones that wait to be filed. */
@@ -184,6 +186,7 @@ export async function raStatus(
     blacklisted: read.blacklisted,
     horizon: horizonOf(read, lastI, surroundings, now),
     linkageCache: { chains: read.chains, wanted: linkageCache },
+    ...(surroundings.isShared && { workers: read.workers }),
     shuffle: shuffleOf(read.shuffle, policy),
     pca: pcaOf(read.pca),
     batches: read.batches,
@@ -216,6 +219,7 @@ interface Read {
   readonly behind: readonly { readonly filedThrough: number; readonly count: number }[];
   readonly first: readonly { readonly kind: CertificateKind; readonly count: number }[];
   readonly chains: number;
+  readonly workers: number;
   readonly shuffle: readonly { readonly size: number; readonly oldestAt: Time32 }[];
   readonly pca: {
     readonly waiting: number;
@@ -305,6 +309,8 @@ async function readAll(
         where kind <> 'pseudonym' and status = 'active' and blocked = 0 and filed_through < 0 group by 1`,
     ),
     chains: sql`select ${number}(count(*)) from linkage_cache`,
+    workers: sql`select ${number}(count(*)) from member
+      where role = 'pipeline' and until > ${sql.raw(words.nowMs)}`,
     shuffle: rows(['size', 'oldestAt'], sql`select size, oldest_at as "oldestAt" from shuffle`),
     pca: sql`select ${object}(
         'waiting', count(*) filter (where attempts = 0),
