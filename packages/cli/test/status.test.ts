@@ -73,6 +73,7 @@ describe('chrysalis status', () => {
       'blacklisted',
       'horizon',
       'linkageCache',
+      'workers',
       'shuffle',
       'pca',
       'batches',
