@@ -32,7 +32,7 @@ const MOST = 3;
 /** The median counts. One more before warms up. */
 const ROUNDS = 3;
 const KNOWN = 300;
-const REQUESTS = 2000;
+const REQUESTS = 800;
 const TOGETHER = 8;
 const INFO_OCTETS = 4;
 const DEFAULT_DEVICES = 24;
@@ -92,13 +92,18 @@ class NodesBench {
     server: PostgresServer,
     resources: AsyncDisposableStack,
   ): Promise<NodesBench> {
-    const authorities = await makeScms(root, { devices: 0, weeks: WEEKS, perWeek: PER_WEEK });
+    const supply = { devices: 0, weeks: WEEKS, perWeek: PER_WEEK };
+    const scms: TestScms[] = [];
+    const authorities = await makeScms(root, supply, async (directory) => {
+      scms.push(await readTestScms(directory));
+    });
     const state = join(root, 'ra');
     const url = server.newUrl();
     await editConfig(state, /^url = "sqlite:.*$/m, `url = "${url}"`);
     await editConfig(state, /^url = "file:.*$/m, `url = "file:${join(root, 'objects')}"`);
     // What a busy machine does to requests that were signed ahead is not measured.
     await editConfig(state, /(client-signature-ttl-sec =) 5/, '$1 60');
+    await editConfig(state, /^(shed-\w+-ms) = \d+$/gm, '$1 = 0');
     await command(['--dir', state, 'migrate']);
     for (const authority of Object.values(authorities)) {
       authority.start();
@@ -107,7 +112,7 @@ class NodesBench {
     await Promise.all(Object.values(authorities).map((authority) => authority.ready()));
     const database = await openDatabase<RaSchema>(url, RA_MIGRATIONS);
     resources.defer(() => database.close());
-    return new NodesBench(root, server, await readTestScms(state), database);
+    return new NodesBench(root, server, scms[0] as TestScms, database);
   }
 
   /** `.info` on connections that are kept: a look-up each, and the least that a node does beside it. */

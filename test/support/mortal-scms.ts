@@ -35,10 +35,15 @@ function raOf(state: string): Mortal {
   return new Mortal('ra', ['--dir', state, '--json', 'serve', '--log-level', 'warn']);
 }
 
-/** As {@link makeAuthorities}, and nobody serves the RA in `root`/ra yet. */
+/**
+ * As {@link makeAuthorities}, and nobody serves the RA in `root`/ra yet.
+ *
+ * @param look at the state directory while it still has the keys of all authorities
+ */
 export async function makeScms(
   root: string,
   { weeks, perWeek }: Supply,
+  look: (state: string) => Promise<void> = async () => {},
 ): Promise<Record<Exclude<Name, 'ra'>, Mortal>> {
   const state = join(root, 'ra');
   const port = String(await freePort());
@@ -56,6 +61,7 @@ export async function makeScms(
   await command(['--dir', state, 'policy', 'set', 'min-certs-per-i-period', String(perWeek)]);
   // Nobody asks the CRL store or the operators' port, whichever they have.
   await editConfig(state, /^port = 889[45]$/gm, 'port = 0');
+  await look(state);
   const processes: Partial<Record<Name, Mortal>> = {};
   for (const name of ['pca', 'la1', 'la2'] as const) {
     const to = join(root, name);
