@@ -1,4 +1,7 @@
-/** Runs the tests: all of them, those whose files are named, with --faults or --cluster the long kill tests, with --postgres on that. */
+/**
+ * Runs the tests: all of them, those whose files are named, with --faults or --cluster the long kill tests, with --postgres
+ * on that, with --copy those of a state that moves.
+ */
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -8,7 +11,13 @@ const root = join(import.meta.dirname, '..');
 const args = process.argv.slice(2);
 const isFaults = args.includes('--faults');
 const isCluster = args.includes('--cluster');
+const isCopy = args.includes('--copy');
 const isPostgres = args.includes('--postgres');
+/**
+ * By their own commands alone: each starts many processes, and does not end in time on two cores that others use too. They
+ * are no proof of anything until they do.
+ */
+const APART = ['test/cluster.test.ts', 'test/copy.test.ts'];
 /** What the RA does with its rows, on the other database. */
 const ON_POSTGRES = [
   'pipeline',
@@ -31,11 +40,15 @@ const files = isFaults
   ? ['test/faults.test.ts', 'test/chaos.test.ts', 'test/lost-answers.test.ts']
   : isCluster
     ? ['test/cluster.test.ts']
-    : named.length > 0
-      ? named
-      : isPostgres
-        ? ON_POSTGRES
-        : globSync(['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root }).sort();
+    : isCopy
+      ? ['test/copy.test.ts']
+      : named.length > 0
+        ? named
+        : isPostgres
+          ? ON_POSTGRES
+          : globSync(['packages/*/test/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root })
+              .filter((file) => !APART.includes(file))
+              .sort();
 
 /** What is set already stays: a shorter run, a seed. Four processes and a thousand devices want the machine for themselves. */
 const LONG_FORMS = {
