@@ -1,6 +1,7 @@
 /** Who does which part: leases in a database that several share. Time passes by rows that are changed, not by waiting. */
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { systemRandom } from '@chrysalis/crypto';
 import { type Database, openDatabase } from '@chrysalis/store';
 import { CompiledQuery } from 'kysely';
@@ -27,6 +28,8 @@ async function setUp(t: TestContext) {
     await database.close();
   });
   const join = async (changes: Partial<MembershipOptions> = {}) => {
+    // Of those that come in one millisecond, the name decides which is the older.
+    await setTimeout(5);
     const member = new Membership({
       ...{ database, role: 'pipeline', random: systemRandom, log },
       ...{ renewMs: 5, leaseMs: LONG_MS, settleMs: 0 },
