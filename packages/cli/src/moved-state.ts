@@ -8,6 +8,11 @@ import { databaseFile, openRaStore } from './stores.ts';
 
 /** From the moment on in which nothing can be written any more: devices wait for what comes after it. */
 const LOOK_MS = 200;
+/**
+ * What is waited for while a copy ends. A server that is away is one of it: there is no other state. The old database is locked
+ * for a moment, or lacks its log, when whoever copies it closes it.
+ */
+const NOT_YET = ['moved', 'incomplete', 'away', 'busy', 'io'] as const;
 
 /** Resolves when nothing is written to the database in a file any more; never for another, nor after `signal`. */
 export async function movedAway(config: ChrysalisConfig, signal: AbortSignal): Promise<void> {
@@ -28,8 +33,9 @@ function isMoved(watch: FenceWatch): boolean {
   try {
     return watch.isMoved;
   } catch (error) {
-    // Somebody works on it: the next look tells.
-    if (isStoreError(error, 'busy')) return false;
+    // Somebody works on it, or the disk does not answer: the next look tells, and no RA ends for it. That nothing is written
+    // any more is not up to this look.
+    if (isStoreError(error)) return false;
     throw error;
   }
 }
@@ -48,15 +54,7 @@ export async function movedOver(directory: string, signal: AbortSignal): Promise
       const database = await openRaStore(config, { readsOnly: true });
       return await database.close();
     } catch (error) {
-      // A server that is away is waited for as well: there is no other state. The old database is locked for a moment
-      // when whoever copies it closes it.
-      if (
-        !(['moved', 'incomplete', 'away', 'busy'] as const).some((code) =>
-          isStoreError(error, code),
-        )
-      ) {
-        throw error;
-      }
+      if (!NOT_YET.some((code) => isStoreError(error, code))) throw error;
     }
     await delay(LOOK_MS, undefined, { signal }).catch(() => {});
   }
