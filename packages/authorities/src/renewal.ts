@@ -1,5 +1,5 @@
 /** Another key and certificate for an authority of a test SCMS, and how they take the place of those before. */
-import { readdir, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PrivateKey, type Random } from '@chrysalis/crypto';
 import {
@@ -9,7 +9,12 @@ import {
   issueExplicit,
   type ValidityPeriod,
 } from '@chrysalis/ieee1609dot2';
-import { createDirectoryDurably, readFileIfPresent, syncDirectory } from '@chrysalis/store';
+import {
+  createDirectoryDurably,
+  namesIn,
+  readFileIfPresent,
+  syncDirectory,
+} from '@chrysalis/store';
 import { AuthorityError } from './error.ts';
 import { type KeyCustody, PLAIN_KEYS } from './key-custody.ts';
 import {
@@ -179,14 +184,4 @@ async function readFormer(
 
 function startOf({ certificate }: HashedCertificate): number {
   return certificate.toBeSigned.validityPeriod.start;
-}
-
-/** None when there is no such directory. */
-async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
 }

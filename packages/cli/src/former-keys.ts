@@ -1,5 +1,5 @@
 /** The former keys of the RA: files of `ra/former`, or keys of a PKCS #11 token that files there name. */
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type KeyCustody,
@@ -8,6 +8,7 @@ import {
 } from '@chrysalis/authorities';
 import { decrypterOf, type HashedCertificate } from '@chrysalis/ieee1609dot2';
 import { isPkcs11Uri, type RaIdentity } from '@chrysalis/ra';
+import { namesIn } from '@chrysalis/store';
 import { CliError } from './context.ts';
 import type { RaKeys } from './token-keys.ts';
 
@@ -68,15 +69,6 @@ async function uriOf(file: string): Promise<string> {
   throw new CliError(`${file}: expected a PKCS #11 URI, saw something else`, {
     hint: 'it is what ra.encryption-key was: pkcs11:token=…;object=…',
   });
-}
-
-async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
 }
 
 function nameOf({ id }: HashedCertificate): string {

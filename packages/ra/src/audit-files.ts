@@ -1,7 +1,7 @@
 /** Where the audit log lies: `<writer>-<number>.jsonl`, a series for each writer, and `<writer>.head.json` beside it. */
-import { open, readdir } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, readFileIfPresent, systemCodeOf, writeFileDurably } from '@chrysalis/store';
+import { fileError, namesIn, readFileIfPresent, writeFileDurably } from '@chrysalis/store';
 import { type ChainLink, MAX_LINE } from './audit-chain.ts';
 
 /** One file of a series. */
@@ -111,14 +111,5 @@ async function readPart(
     return { size, part: part.subarray(0, bytesRead) };
   } catch (error) {
     throw fileError(error, `read ${path}`);
-  }
-}
-
-async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return [];
-    throw fileError(error, `list ${directory}`);
   }
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileError, systemCodeOf } from './store-error.ts';
 
@@ -41,6 +41,19 @@ export async function readFileIfPresent(path: string): Promise<Uint8Array | unde
   } catch (error) {
     if (systemCodeOf(error) === 'ENOENT') return undefined;
     throw fileError(error, `read ${path}`);
+  }
+}
+
+/**
+ * The names in a directory; none when there is no such directory.
+ * @throws StoreError `io`
+ */
+export async function namesIn(directory: string): Promise<string[]> {
+  try {
+    return await readdir(directory);
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return [];
+    throw fileError(error, `list ${directory}`);
   }
 }
 

@@ -18,6 +18,7 @@ export {
 } from './fenced-database.ts';
 export {
   createDirectoryDurably,
+  namesIn,
   readFileIfPresent,
   removeFileDurably,
   syncDirectory,
