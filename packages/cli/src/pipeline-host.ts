@@ -1,6 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import type { MasterKey } from '@chrysalis/authorities';
 import type { Log, PipelineHost, PipelineState } from '@chrysalis/ra';
+import { CliError } from './context.ts';
+import type { Explanation } from './explanation.ts';
 import type { LogLevel } from './log.ts';
 
 /** What the thread is started with. */
@@ -14,6 +16,9 @@ export type MasterOctets = Pick<MasterKey, 'kdf'> & { readonly key: Uint8Array }
 
 /** What the thread is told; keys first of all, and again when the RA has another certificate. */
 export type PipelineThreadMessage = 'wake' | 'stop' | { readonly masters: readonly MasterOctets[] };
+
+/** What the thread says, once: that its pipeline has started, or why it cannot. */
+export type PipelineThreadAnswer = 'started' | Explanation;
 
 /** The first pause before a thread that died is started again, and the longest. */
 const RESTART_FIRST_MS = 1000;
@@ -61,7 +66,7 @@ export class PipelineThread implements PipelineHost {
     return this.#state;
   }
 
-  /** @throws the error of a thread that cannot begin: wrong files, wrong keys */
+  /** @throws CliError when the thread cannot begin: wrong files, wrong keys, a database that is away; other errors are bugs */
   async start(): Promise<void> {
     const masters = await this.#masterOctets();
     const { worker, started } = this.#first ?? this.#load();
@@ -109,7 +114,11 @@ export class PipelineThread implements PipelineHost {
       name: 'pipeline',
     });
     const started = new Promise<void>((resolve, reject) => {
-      worker.once('message', () => resolve());
+      worker.once('message', (answer: PipelineThreadAnswer) => {
+        if (answer === 'started') return resolve();
+        const { message, hint } = answer;
+        reject(new CliError(message, { ...(hint !== undefined && { hint }) }));
+      });
       worker.once('error', reject);
       worker.once('exit', () => reject(new Error('expected the pipeline to start, saw it end')));
     });

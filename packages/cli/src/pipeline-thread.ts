@@ -5,10 +5,15 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { MasterKey } from '@chrysalis/authorities';
 import { Secret } from '@chrysalis/crypto';
 import { loadConfig } from './config.ts';
+import { explanationOf } from './explanation.ts';
 import { createLog } from './log.ts';
 import { custodyOfMasters } from './open-custody.ts';
 import { openPipeline } from './open-pipeline.ts';
-import type { PipelineThreadData, PipelineThreadMessage } from './pipeline-host.ts';
+import type {
+  PipelineThreadAnswer,
+  PipelineThreadData,
+  PipelineThreadMessage,
+} from './pipeline-host.ts';
 import { systemClockAndRandom } from './system-context.ts';
 
 /** Devices go first: on Linux this is the priority of this thread alone. So much nicer than the others it is, up to the nicest. */
@@ -30,18 +35,30 @@ await once(port, 'message');
 const first = early.shift();
 if (typeof first !== 'object') throw new TypeError('expected the keys first');
 const keys = custodyOfMasters(directory, mastersOf(first));
-const config = await loadConfig(directory);
-const surroundings = { ...systemClockAndRandom(), log, keys, env: process.env };
-const { pipeline, renew, stop } = await openPipeline(
-  { config, directory, surroundings, writer: 'pipeline' },
-  resources,
-);
-
+const { pipeline, renew, stop } = await open().catch(giveUp);
 await pipeline.start();
-port.postMessage('started');
+answer('started');
 port.off('message', keep);
 port.on('message', obey);
 early.forEach(obey);
+
+async function open() {
+  const config = await loadConfig(directory);
+  const surroundings = { ...systemClockAndRandom(), log, keys, env: process.env };
+  return openPipeline({ config, directory, surroundings, writer: 'pipeline' }, resources);
+}
+
+/** What can be explained is told: an error that is thrown out of a thread arrives as one of no class. @throws the others */
+function giveUp(error: unknown): never {
+  const explanation = explanationOf(error);
+  if (explanation === undefined) throw error;
+  answer(explanation);
+  process.exit();
+}
+
+function answer(message: PipelineThreadAnswer): void {
+  port?.postMessage(message);
+}
 
 function obey(message: PipelineThreadMessage): void {
   if (message === 'stop') void end();

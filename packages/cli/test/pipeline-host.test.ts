@@ -1,6 +1,6 @@
 /** The pipeline in its own thread: what monitoring is told of it while it lives, dies and is started again. */
 import assert from 'node:assert/strict';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { getPriority, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
@@ -54,6 +54,24 @@ it('a pipeline that is stopped while it starts ends', async () => {
   await host.stop();
   await started;
   assert.equal(host.state, 'stopped');
+});
+
+it('a pipeline that cannot start says why, and what can be done about it', async () => {
+  const directory = join(temporaryDirectory(), 'state');
+  const made = await run(['--dir', directory, 'init', '--port', '0', '--weeks-ahead', '1']);
+  assert.equal(made.status, 0, made.stderr);
+  const file = join(directory, 'chrysalis.toml');
+  const toml = await readFile(file, 'utf8');
+  const url = 'url = "postgres://ra@127.0.0.1:1/ra?sslmode=disable"';
+  await writeFile(file, toml.replace(/^url = "sqlite:.*"$/m, url));
+  const write = () => {};
+  const log: Log = { debug: write, info: write, warn: write, error: write };
+  const host = new PipelineThread({ directory, logLevel: 'error' }, log);
+  await assert.rejects(host.start(), {
+    name: 'CliError',
+    message: /ECONNREFUSED.*, in: connect/,
+    hint: /see that the server runs/,
+  });
 });
 
 it('a pipeline that was never started holds nobody up', async () => {
