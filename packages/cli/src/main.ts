@@ -1,29 +1,8 @@
 /** The command line: parses arguments, runs one command, turns errors into messages and an exit status. */
 import { Command, CommanderError } from 'commander';
-import { addAuditCommands } from './audit.ts';
-import { addAuthorityCommands } from './authority.ts';
-import { addBackupCommand } from './backup.ts';
-import { addBlacklistCommands } from './blacklist.ts';
 import type { CliContext } from './context.ts';
-import { addCopyCommand } from './copy.ts';
-import { addCrlCommands } from './crl.ts';
-import { addDeviceCommands } from './device.ts';
-import { addEeCommands } from './ee.ts';
-import { addEnrollCommand } from './enroll.ts';
 import { explanationOf } from './explanation.ts';
-import { addInitCommand } from './init.ts';
-import { addInspectCommand } from './inspect.ts';
-import { addKeysCommands } from './keys.ts';
-import { addMaCommands } from './ma.ts';
-import { addMigrateCommand } from './migrate.ts';
-import { addPolicyCommands } from './policy.ts';
-import { addRestoreCommand } from './restore.ts';
-import { addServeCommand } from './serve.ts';
-import { addSimulateCommand } from './simulate.ts';
-import { addStatusCommand } from './status.ts';
-import { addTlsCommands } from './tls.ts';
 import { versionOfPackage } from './version.ts';
-import { addWorkerCommand } from './worker.ts';
 
 const EXIT_OK = 0;
 const EXIT_FAILED = 1;
@@ -34,6 +13,38 @@ const EXIT_INTERRUPTED = 130;
 
 const DEFAULT_DIRECTORY = './chrysalis-state';
 
+type AddCommand = (program: Command, context: CliContext) => void;
+
+/**
+ * Each command in a file of its own, in the order of the help. A file is loaded when its command is named: what drives a fleet
+ * of devices is half of all there is, and an RA starts without it.
+ */
+const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map([
+  ['init', async () => (await import('./init.ts')).addInitCommand],
+  ['serve', async () => (await import('./serve.ts')).addServeCommand],
+  ['worker', async () => (await import('./worker.ts')).addWorkerCommand],
+  ['migrate', async () => (await import('./migrate.ts')).addMigrateCommand],
+  ['status', async () => (await import('./status.ts')).addStatusCommand],
+  ['device', async () => (await import('./device.ts')).addDeviceCommands],
+  ['blacklist', async () => (await import('./blacklist.ts')).addBlacklistCommands],
+  ['audit', async () => (await import('./audit.ts')).addAuditCommands],
+  ['authority', async () => (await import('./authority.ts')).addAuthorityCommands],
+  ['enroll', async () => (await import('./enroll.ts')).addEnrollCommand],
+  ['ee', async () => (await import('./ee.ts')).addEeCommands],
+  ['inspect', async () => (await import('./inspect.ts')).addInspectCommand],
+  ['ma', async () => (await import('./ma.ts')).addMaCommands],
+  ['policy', async () => (await import('./policy.ts')).addPolicyCommands],
+  ['simulate', async () => (await import('./simulate.ts')).addSimulateCommand],
+  ['crl', async () => (await import('./crl.ts')).addCrlCommands],
+  ['tls', async () => (await import('./tls.ts')).addTlsCommands],
+  ['keys', async () => (await import('./keys.ts')).addKeysCommands],
+  ['backup', async () => (await import('./backup.ts')).addBackupCommand],
+  ['restore', async () => (await import('./restore.ts')).addRestoreCommand],
+  ['copy', async () => (await import('./copy.ts')).addCopyCommand],
+]);
+/** Where these stand, all commands are told of. */
+const HELP = ['help', '--help'];
+
 /**
  * Runs a command in this process; touches nothing outside the context but files, sockets and what the command names.
  *
@@ -42,7 +53,9 @@ const DEFAULT_DIRECTORY = './chrysalis-state';
  */
 export async function main(argv: readonly string[], context: CliContext): Promise<number> {
   try {
-    await createProgram(context).parseAsync([...argv], { from: 'user' });
+    const program = createProgram(context);
+    for (const load of commandsIn(argv)) (await load())(program, context);
+    await program.parseAsync([...argv], { from: 'user' });
     return EXIT_OK;
   } catch (error) {
     return explain(error, context);
@@ -79,28 +92,13 @@ A test SCMS and a device, from nothing to certificates:
 Results go to standard output, everything else to standard error. Exit status: 0 done, 1 refused or failed,
 2 wrong arguments.`,
     );
-  addInitCommand(program, context);
-  addServeCommand(program, context);
-  addWorkerCommand(program, context);
-  addMigrateCommand(program, context);
-  addStatusCommand(program, context);
-  addDeviceCommands(program, context);
-  addBlacklistCommands(program, context);
-  addAuditCommands(program, context);
-  addAuthorityCommands(program, context);
-  addEnrollCommand(program, context);
-  addEeCommands(program, context);
-  addInspectCommand(program, context);
-  addMaCommands(program, context);
-  addPolicyCommands(program, context);
-  addSimulateCommand(program, context);
-  addCrlCommands(program, context);
-  addTlsCommands(program, context);
-  addKeysCommands(program, context);
-  addBackupCommand(program, context);
-  addRestoreCommand(program, context);
-  addCopyCommand(program, context);
   return program;
+}
+
+/** Those that are named anywhere, for what is an option's value is not known yet; all, where it takes all to answer. */
+function commandsIn(argv: readonly string[]): Iterable<() => Promise<AddCommand>> {
+  const named = new Set(argv.flatMap((arg) => COMMANDS.get(arg) ?? []));
+  return named.size === 0 || argv.some((arg) => HELP.includes(arg)) ? COMMANDS.values() : named;
 }
 
 function explain(error: unknown, context: CliContext): number {
