@@ -18,7 +18,7 @@ import { createDevice, type TestDevice } from '../test/support/device.ts';
 import { cpuUsOf } from './process-cost.ts';
 import { deviceRows } from './registered-device.ts';
 
-const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
+const BIN = join(import.meta.dirname, '../packages/cli/src/bin.js');
 /** Registrations that share commits. */
 const IN_FLIGHT = 1000;
 

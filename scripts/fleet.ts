@@ -22,7 +22,7 @@ import type { CheckReport, SimulationReport } from '@chrysalis/fleet';
 import { IPeriodClock, systemClock, timeOf } from '@chrysalis/scms';
 import { type Mixing, mixingOf } from './fleet-mixing.ts';
 
-const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
+const BIN = join(import.meta.dirname, '../packages/cli/src/bin.js');
 const WEEK_SEC = 604_800;
 /** CAMP's minimum. */
 const PER_PERIOD = 20;

@@ -34,7 +34,13 @@ function isCurrent() {
       path === '' ||
       entry.optional ||
       entry.link ||
-      !path.startsWith('node_modules/') ||
-      present[path]?.version === entry.version,
+      (path.startsWith('node_modules/')
+        ? present[path]?.version === entry.version
+        : isSame(present[path]?.bin, entry.bin)),
   );
+}
+
+/** A command of our own is a link to a file that may have moved since. */
+function isSame(a, b) {
+  return JSON.stringify(a) === JSON.stringify(b);
 }

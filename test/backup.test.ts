@@ -37,7 +37,7 @@ import { temporaryFiles } from './support/temporary-files.ts';
 
 const WEEKS = 2;
 const PER_WEEK = 20;
-const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
+const BIN = join(import.meta.dirname, '../packages/cli/src/bin.js');
 const random = systemRandom;
 
 interface Promised {

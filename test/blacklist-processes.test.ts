@@ -11,7 +11,7 @@ import { getOf, LineFactory, postOf } from './support/device-line.ts';
 import { startLiveRa } from './support/live-ra.ts';
 import { temporaryDirectory } from './support/temporary-directory.ts';
 
-const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
+const BIN = join(import.meta.dirname, '../packages/cli/src/bin.js');
 const random = systemRandom;
 
 describe('the blacklist', () => {

@@ -25,7 +25,7 @@ import { temporaryDirectory } from './support/temporary-directory.ts';
 
 const WEEKS = 2;
 const PER_WEEK = 20;
-const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
+const BIN = join(import.meta.dirname, '../packages/cli/src/bin.js');
 
 describe('a state that is copied while it serves', { timeout: 600_000 }, () => {
   let s3: S3Stub;

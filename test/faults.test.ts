@@ -35,7 +35,7 @@ const WEEKS = 3;
 const PER_WEEK = 20;
 /** Longest life of the RA in a round: from within the request to well into the batches. */
 const LONGEST_LIFE_MS = 400;
-const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
+const BIN = join(import.meta.dirname, '../packages/cli/src/bin.js');
 const random = systemRandom;
 
 interface Acknowledged {

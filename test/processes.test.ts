@@ -29,7 +29,7 @@ import {
 } from './support/device.ts';
 import { type Answer, send } from './support/https-client.ts';
 
-const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
+const BIN = join(import.meta.dirname, '../packages/cli/src/bin.js');
 const PASSPHRASE = 'correct horse battery staple';
 const FRONTS = 2;
 /** Between two visits of a device. */

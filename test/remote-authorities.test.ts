@@ -42,7 +42,7 @@ import {
 import { freePort } from './support/free-port.ts';
 import { send } from './support/https-client.ts';
 
-const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
+const BIN = join(import.meta.dirname, '../packages/cli/src/bin.js');
 const WEEKS = 3;
 const PER_WEEK = 20;
 const NAMES = ['pca', 'la1', 'la2'] as const;

@@ -21,7 +21,7 @@ import { run } from '../packages/cli/test/run-main.ts';
 import { freePort } from './support/free-port.ts';
 import { leaksIn, type NamedSecret, secretsBelow } from './support/secret-search.ts';
 
-const BIN = join(import.meta.dirname, '../packages/cli/src/bin.ts');
+const BIN = join(import.meta.dirname, '../packages/cli/src/bin.js');
 const PASSPHRASE = 'correct horse battery staple';
 
 describe('the search for secrets', () => {

@@ -15,7 +15,7 @@ import { main as chrysalis } from '@chrysalis/cli';
 import { systemRandom } from '@chrysalis/crypto';
 import { systemClock } from '@chrysalis/scms';
 
-const BIN = join(import.meta.dirname, '../../packages/cli/src/bin.ts');
+const BIN = join(import.meta.dirname, '../../packages/cli/src/bin.js');
 /** Lines of the log that are kept, to say more than that something failed. */
 const KEPT_LINES = 50;
 /** pino's name for what is a fault of the RA. */

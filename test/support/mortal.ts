@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-const BIN = join(import.meta.dirname, '../../packages/cli/src/bin.ts');
+const BIN = join(import.meta.dirname, '../../packages/cli/src/bin.js');
 /** After which one that has ended by itself is started again, where somebody does so, as systemd does. */
 const RESPAWN_MS = 500;
 /** Lines of the log that are kept, to say more than that something failed. */

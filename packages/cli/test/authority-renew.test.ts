@@ -202,7 +202,7 @@ describe('a renewal that is killed', () => {
     const state = await init();
     const preload = join(temporaryDirectory(), 'kill.mjs');
     await writeFile(preload, KILL_BEFORE_CALL);
-    const bin = join(import.meta.dirname, '../src/bin.ts');
+    const bin = join(import.meta.dirname, '../src/bin.js');
     const { pca: old } = await readTestScms(state);
     const seen: ('old' | 'new')[] = [];
     for (let at = 1; ; at++) {

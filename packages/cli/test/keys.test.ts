@@ -350,4 +350,4 @@ async function killed(args: readonly string[], at: number): Promise<string | nul
   return signal;
 }
 
-const BIN = join(import.meta.dirname, '../src/bin.ts');
+const BIN = join(import.meta.dirname, '../src/bin.js');

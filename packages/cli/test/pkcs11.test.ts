@@ -15,7 +15,7 @@ import { PIN, softHsmMissing, startSoftHsm, TOKEN } from '../../../test/support/
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { run } from './run-main.ts';
 
-const BIN = join(import.meta.dirname, '../src/bin.ts');
+const BIN = join(import.meta.dirname, '../src/bin.js');
 const missing = softHsmMissing();
 
 describe('an RA with its keys in a PKCS #11 token', { skip: missing ?? false }, () => {

@@ -228,7 +228,7 @@ describe('withTlsPair', () => {
 /** Runs the command in a process that is killed at one of its steps; resolves with the signal by which it ended. */
 async function killedRenewal(directory: string, killedAt: number): Promise<NodeJS.Signals | null> {
   const preload = ['--import', join(import.meta.dirname, 'killed-at.ts')];
-  const bin = join(import.meta.dirname, '../src/bin.ts');
+  const bin = join(import.meta.dirname, '../src/bin.js');
   const child = spawn(process.execPath, [...preload, bin, '--dir', directory, 'tls', 'renew'], {
     stdio: 'ignore',
     env: { ...process.env, TEST_KILLED_AT: String(killedAt) },
