@@ -31,6 +31,8 @@ interface Connection {
   working: number;
   /** It was refused something: the answer closes it. */
   isRefused: boolean;
+  /** A refusal has gone out, and nothing comes after it. */
+  isOver: boolean;
   slowReader: NodeJS.Timeout | undefined;
 }
 
@@ -149,6 +151,18 @@ export class Connections {
     return true;
   }
 
+  /**
+   * A refusal goes out now, and closes the connection.
+   *
+   * @returns false when one has gone out before: a peer is told once
+   */
+  sayLast(peer: Peer): boolean {
+    const connection = this.#secured.get(peer);
+    if (connection === undefined || connection.isOver) return false;
+    connection.isOver = true;
+    return true;
+  }
+
   closeAll(): void {
     for (const { socket } of this.#open) socket.destroy();
   }
@@ -170,6 +184,7 @@ export class Connections {
       underWay: 0,
       working: 0,
       isRefused: false,
+      isOver: false,
       slowReader: undefined,
     };
     this.#open.add(connection);

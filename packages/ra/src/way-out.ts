@@ -41,7 +41,10 @@ export class WayOut {
     metrics?.refused(route, error, secondsSinceArrival);
     const refusal = this.#door.refuse(error, { method, path: url.slice(0, MAX_PATH) });
     (arrival ?? tick.arrive()).refuse(
-      () => answer(refusal),
+      () => {
+        connections.sayLast(socket);
+        answer(refusal);
+      },
       () => void socket.destroy(),
     );
   }
@@ -61,7 +64,8 @@ export class WayOut {
     const head = `HTTP/1.1 500 Internal Server Error\r\n${lines.join('')}content-length: 0\r\n`;
     const answer = () => {
       if (socket.destroyed) return;
-      if (!socket.writable) return void socket.destroySoon();
+      // A request of before was refused meanwhile: its answer closes the connection.
+      if (!socket.writable || !connections.sayLast(socket)) return void socket.destroySoon();
       const date = `date: ${new Date().toUTCString()}\r\n`;
       // Node has let go of these sockets: nobody else would close one whose peer keeps its half open.
       socket.end(`${head}${date}\r\n`, () => socket.destroy());
