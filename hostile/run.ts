@@ -3,6 +3,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { type Flatness, flatnessOf, type MemorySample } from '../soak/flatness.ts';
+import { keptMbOf, rssMbOf } from '../soak/memory-figures.ts';
 import { type Figures, figure, type LiveRa, startLiveRa } from '../test/support/live-ra.ts';
 import { openArena, sleep } from './arena.ts';
 import { type AttackReport, attack } from './attack.ts';
@@ -44,6 +46,8 @@ export interface HostileReport {
   readonly health: { readonly asked: number; readonly failed: number; readonly longestMs: number };
   /** Resident memory of the RA, every minute. */
   readonly rssMb: readonly number[];
+  /** What of it stays, the attacks taken for visits. */
+  readonly flatness: Flatness;
   readonly before: Standing;
   readonly after: Standing;
   /** Of the connections that are open afterwards, whose they are. */
@@ -77,8 +81,10 @@ export async function runHostile(options: HostileOptions): Promise<HostileReport
   await honest.loading;
   say(`${devices} devices are enrolled and begin`);
   const before = await ra.figures();
-  const health = watchHealth(ra);
+  let attacks = 0;
+  const health = watchHealth(ra, () => attacks);
   const onProgress = (done: number) => {
+    attacks = done;
     if (done % 1000 === 0) say(`${done} attacks`);
   };
   const width = { lanes, slowLanes };
@@ -94,6 +100,7 @@ export async function runHostile(options: HostileOptions): Promise<HostileReport
     honestFailures: honestFailures(report, devices),
     health: seen.health,
     rssMb: seen.rssMb,
+    flatness: flatnessOf(seen.samples),
     before: standingOf(before),
     after: standingOf(after),
     left,
@@ -134,17 +141,21 @@ function startHonest({ directory, devices, ratePerSec }: HostileOptions, state: 
   };
 }
 
-function watchHealth(ra: Pick<LiveRa, 'health' | 'figures'>) {
+function watchHealth(ra: Pick<LiveRa, 'health' | 'figures'>, attacks: () => number) {
   const health = { asked: 0, failed: 0, longestMs: 0 };
   const rssMb: number[] = [];
+  const samples: MemorySample[] = [];
   let isOver = false;
   const watching = (async () => {
     for (let dueMs = 0; !isOver; ) {
       health.asked += 1;
       try {
         health.longestMs = Math.max(health.longestMs, Math.round(await ra.health()));
+        const figures = await ra.figures();
+        const sample = { visits: attacks(), rssMb: rssMbOf(figures), keptMb: keptMbOf(figures) };
+        samples.push(sample);
         if (performance.now() >= dueMs) {
-          rssMb.push(standingOf(await ra.figures()).rssMb);
+          rssMb.push(sample.rssMb);
           dueMs = performance.now() + MEMORY_EVERY_MS;
         }
       } catch {
@@ -157,7 +168,7 @@ function watchHealth(ra: Pick<LiveRa, 'health' | 'figures'>) {
     async end() {
       isOver = true;
       await watching;
-      return { health, rssMb };
+      return { health, rssMb, samples };
     },
   };
 }

@@ -32,7 +32,7 @@ const KEPT_NOISE_MB = 4;
  */
 const RSS_NOISE_MB = 24;
 /** Visits from which a kilobyte for each is more than the noise of what is kept. */
-const TELLING_VISITS = (2 * KEPT_NOISE_MB * 1e6) / LEAK_OCTETS;
+export const TELLING_VISITS = (2 * KEPT_NOISE_MB * 1e6) / LEAK_OCTETS;
 
 /** The first half of the samples is warming up: caches fill, heaps find their sizes. Pure. */
 export function flatnessOf(samples: readonly MemorySample[]): Flatness {

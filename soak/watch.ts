@@ -2,6 +2,7 @@ import { createHistogram } from 'node:perf_hooks';
 import { latencyOf } from '@chrysalis/fleet';
 import { type Figures, figure, type LiveRa } from '../test/support/live-ra.ts';
 import { flatnessOf, type MemorySample } from './flatness.ts';
+import { keptMbOf, rssMbOf } from './memory-figures.ts';
 import type { SoakReport } from './report.ts';
 import type { VisitKind } from './visitors.ts';
 
@@ -176,19 +177,6 @@ function orderOf(samples: readonly Sample[]): SoakReport['shedSeconds'] {
     else if (downloads) seconds.downloadsAlone += 1;
   }
   return seconds;
-}
-
-function rssMbOf(figures: Figures): number {
-  return Math.round(figure(figures, 'process_resident_memory_bytes') / 1e6);
-}
-
-/** The young generation comes and goes, and is not counted. */
-function keptMbOf(figures: Figures): number {
-  const space = (name: string) =>
-    figure(figures, `nodejs_heap_space_size_used_bytes{space="${name}"}`);
-  const young = space('new') + space('new_large_object');
-  const all = figure(figures, 'nodejs_heap_size_used_bytes') - young;
-  return Math.round((all + figure(figures, 'nodejs_external_memory_bytes')) / 1e4) / 100;
 }
 
 function median(values: readonly number[]): number {

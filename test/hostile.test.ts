@@ -12,6 +12,7 @@ import { KINDS } from '../hostile/kinds.ts';
 import { connectionsIn } from '../hostile/left.ts';
 import { type HostileReport, runHostile } from '../hostile/run.ts';
 import { complaintsOf } from '../hostile/verdict.ts';
+import { type Flatness, flatnessOf } from '../soak/flatness.ts';
 import { temporaryDirectory } from './support/temporary-directory.ts';
 
 /** Each kind so often. */
@@ -114,12 +115,18 @@ describe('an honest device', () => {
 
 describe('an attack', () => {
   const standing = { rssMb: 300, heapMb: 60, descriptors: 70, connections: 0, held: 0 };
+  const few = flatnessOf([]);
+  const many: Flatness = {
+    ...{ visits: 25_000, keptMb: [60, 61], rssMb: [590, 600] },
+    ...{ keptOctetsPerVisit: 40, rssOctetsPerVisit: 400 },
+  };
   const sound = {
     attack: { findings: [] },
     honestFailures: [],
     health: { asked: 9, failed: 0, longestMs: 5 },
     before: standing,
     after: standing,
+    flatness: few,
     left: [],
     faults: [],
     exitStatus: 0,
@@ -129,11 +136,19 @@ describe('an attack', () => {
     assert.deepEqual(complaintsOf(sound), []);
   });
 
+  it('that was long enough to show what stays with each has the memory that it takes', () => {
+    const long = { ...sound, after: { ...standing, rssMb: 600 }, flatness: many };
+    assert.deepEqual(complaintsOf(long as HostileReport), []);
+  });
+
   for (const [what, changes] of Object.entries({
     'an attacker who was told something': { attack: { findings: ['wrong path: 404'] } },
     'an honest device that failed': { honestFailures: ['info later: http-500, 1 times'] },
     'a health check that was not answered': { health: { ...sound.health, failed: 1 } },
     'memory that was kept': { after: { ...standing, rssMb: 500 } },
+    'a kilobyte that was kept of each': {
+      flatness: { ...many, keptMb: [60, 85], keptOctetsPerVisit: 1000 },
+    },
     'connections that were kept': { after: { ...standing, connections: 1 } },
     'refusals that never left': { after: { ...standing, held: 1 } },
     'descriptors that were kept': { after: { ...standing, descriptors: 170 } },
