@@ -34,6 +34,8 @@ export interface StatementResult {
 interface Prepared {
   readonly statement: StatementSync;
   readonly givesRows: boolean;
+  /** Of its columns, where they are the same whatever becomes of the schema. */
+  readonly names: readonly string[] | undefined;
 }
 
 /**
@@ -85,11 +87,15 @@ export class SqliteConnection {
 
   run(sql: string, parameters: readonly unknown[]): StatementResult {
     return guarded(sql, () => {
-      const { statement, givesRows } = this.#prepare(sql);
+      const { statement, givesRows, names } = this.#prepare(sql);
       const values = parameters.map(toSqliteValue);
       if (givesRows) {
-        // node:sqlite's rows have no prototype, which strict equality in tests trips over.
-        const rows = statement.all(...values).map((row) => ({ ...row }));
+        const seen: readonly unknown[] = statement.all(...values);
+        const rows =
+          names === undefined
+            ? // node:sqlite's rows have no prototype, which strict equality in tests trips over.
+              seen.map((row) => ({ ...(row as Record<string, unknown>) }))
+            : seen.map((row) => rowOf(names, row as readonly unknown[]));
         return { rows, changes: undefined, lastInsertRowid: undefined };
       }
       const { changes, lastInsertRowid } = statement.run(...values);
@@ -115,7 +121,10 @@ export class SqliteConnection {
     let prepared = this.#statements.get(sql);
     if (prepared === undefined) {
       const statement = this.#database.prepare(sql);
-      prepared = { statement, givesRows: statement.columns().length > 0 };
+      const columns = statement.columns().map(({ name }) => name);
+      const names = sql.includes('*') ? undefined : columns;
+      statement.setReturnArrays(names !== undefined);
+      prepared = { statement, givesRows: columns.length > 0, names };
       if (this.#statements.size >= MAX_STATEMENTS) {
         this.#statements.delete(this.#statements.keys().next().value!);
       }
@@ -125,6 +134,13 @@ export class SqliteConnection {
     this.#statements.set(sql, prepared);
     return prepared;
   }
+}
+
+/** In one shape for all rows of a statement, which costs half of what node:sqlite's own rows do: each of those is a table of its own. */
+function rowOf(names: readonly string[], values: readonly unknown[]): Record<string, unknown> {
+  const row: Record<string, unknown> = {};
+  for (let n = 0; n < names.length; n += 1) row[names[n]!] = values[n];
+  return row;
 }
 
 /**
