@@ -59,8 +59,8 @@ export async function makeScms(
     String(weeks),
   ]);
   await command(['--dir', state, 'policy', 'set', 'min-certs-per-i-period', String(perWeek)]);
-  // Nobody asks the CRL store or the operators' port, whichever they have.
-  await editConfig(state, /^port = 889[45]$/gm, 'port = 0');
+  // Nobody asks the CRL store or the operators' ports, whichever they have.
+  await editConfig(state, /^((?:worker-)?port) = 889[457]$/gm, '$1 = 0');
   await look(state);
   const processes: Partial<Record<Name, Mortal>> = {};
   for (const name of ['pca', 'la1', 'la2'] as const) {

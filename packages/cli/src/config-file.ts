@@ -169,6 +169,8 @@ shed-downloads-ms = 1000
 [ops]
 # 0 takes one that is free, and so does port 0 of the RA.
 port = 8895
+# That of \`chrysalis worker\`, beside a serve on the same machine. One with --name has its own by --ops-port, or none.
+worker-port = 8897
 
 [audit]
 # What an auditor asks for later: who was registered, given certificates, refused and blacklisted, and when. No address,

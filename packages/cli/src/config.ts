@@ -160,7 +160,13 @@ const Schema = z.strictObject({
     })
     .prefault({}),
   // What operators and their machines ask, on the loopback interface: off when missing.
-  ops: z.strictObject({ port: z.int().min(0).max(65_535).default(8895) }).optional(),
+  ops: z
+    .strictObject({
+      port: z.int().min(0).max(65_535).default(8895),
+      // Of chrysalis worker, which may be on the same machine as serve.
+      'worker-port': z.int().min(0).max(65_535).default(8897),
+    })
+    .optional(),
   // What auditors read: docs/reference/audit-log.md.
   audit: z
     .strictObject({

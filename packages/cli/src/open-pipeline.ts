@@ -1,5 +1,12 @@
 /** The pipeline of an RA where nobody answers devices: in a thread beside those that do, or in a worker. */
-import { FollowedPolicy, type Log, Pipeline, type PipelineHost } from '@chrysalis/ra';
+import {
+  FollowedPolicy,
+  type Log,
+  Pipeline,
+  type PipelineFigures,
+  type PipelineHost,
+  type PipelineOptions,
+} from '@chrysalis/ra';
 import { type AuditWriterName, openAudit } from './audit-parts.ts';
 import type { ChrysalisConfig } from './config.ts';
 import { openRaParts } from './ra-parts.ts';
@@ -17,6 +24,9 @@ export interface PipelinePlace {
 
 export interface OpenedPipeline {
   readonly pipeline: PipelineHost;
+  /** What it says of itself, and what it works with. */
+  readonly figures: PipelineFigures;
+  readonly options: PipelineOptions;
   /** Takes the certificate and keys that lie there now. @throws when they will not do: nothing has changed then */
   readonly renew: (config: ChrysalisConfig) => Promise<void>;
   /** Ends after the step that is under way. */
@@ -34,7 +44,8 @@ export async function openPipeline(
   const policy = new FollowedPolicy(parts, parts.ownPolicy);
   await policy.look();
   if (parts.isShared) policy.start();
-  const pipeline = new Pipeline({ ...parts, ...(audit && { audit }), policy: policy.policy });
+  const options = { ...parts, ...(audit && { audit }), policy: policy.policy };
+  const pipeline = new Pipeline(options);
   const wake = async () => {
     try {
       await policy.look();
@@ -50,6 +61,8 @@ export async function openPipeline(
       wake: () => void wake(),
       stop: () => pipeline.stop(),
     },
+    figures: pipeline,
+    options,
     renew: parts.renewIdentity,
     async stop() {
       clearInterval(timer);

@@ -1,13 +1,15 @@
 /** `chrysalis worker`: makes certificates, and answers nobody, until it is told to stop. */
+import { type OpsServer, startWorkerOperations } from '@chrysalis/ra';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { loadConfig } from './config.ts';
+import type { ChrysalisConfig } from './config.ts';
 import type { CliContext } from './context.ts';
 import { createLog, LOG_LEVELS, type LogLevel } from './log.ts';
 import { openCustody, openKeysOf, warnOfPlainKeys } from './open-custody.ts';
-import { openPipeline } from './open-pipeline.ts';
+import { type OpenedPipeline, openPipeline } from './open-pipeline.ts';
 import { placesOf } from './private-files.ts';
 import { filesOfIdentity, RenewedFiles } from './renewed-files.ts';
 import { aborted } from './serve.ts';
+import { stateAtRest } from './state-on-its-way.ts';
 import { expectSharedByNodes } from './stores.ts';
 import { CLOCK_OFFSET } from './system-context.ts';
 
@@ -16,6 +18,7 @@ interface WorkerOptions {
   readonly json?: boolean;
   readonly logLevel: LogLevel;
   readonly name: string;
+  readonly opsPort?: number;
 }
 
 export function addWorkerCommand(program: Command, context: CliContext): void {
@@ -35,16 +38,22 @@ export function addWorkerCommand(program: Command, context: CliContext): void {
       expectLetters,
       '',
     )
+    .option(
+      '--ops-port <port>',
+      'where operators look, on 127.0.0.1; ops.worker-port when missing, with --name none',
+      expectPort,
+    )
     .addHelpText(
       'after',
       `
 Workers share the work with each other, and with every serve that makes certificates too: each does its part of it, and what
 one leaves behind when it dies the others take up within seconds. They meet in a PostgreSQL (docs/guides/several-nodes.md).
-A new certificate of the RA is taken within ten seconds, and at once on SIGHUP.
+A new certificate of the RA is taken within ten seconds, and at once on SIGHUP. Where chrysalis copy is moving the state to
+a PostgreSQL, it begins when that is done.
 
 Examples:
   chrysalis worker
-  chrysalis --dir /srv/ra worker --name b --log-level warn`,
+  chrysalis --dir /srv/ra worker --name b --ops-port 8898 --log-level warn`,
     )
     .action(async (_options: unknown, command: Command) => {
       await work(context, command.optsWithGlobals<WorkerOptions>());
@@ -53,9 +62,10 @@ Examples:
 
 async function work(context: CliContext, options: WorkerOptions): Promise<void> {
   const { dir: directory, name } = options;
-  const config = await loadConfig(directory);
-  expectSharedByNodes(config);
   const log = createLog(context.stderr, options.logLevel);
+  const config = await stateAtRest(directory, log, context.signal);
+  if (context.signal.aborted) return;
+  expectSharedByNodes(config);
   const offset = context.env[CLOCK_OFFSET];
   if (offset) log.warn({ offsetSec: offset }, `${CLOCK_OFFSET}: not the clock of this machine`);
   await using resources = new AsyncDisposableStack();
@@ -72,25 +82,61 @@ async function work(context: CliContext, options: WorkerOptions): Promise<void> 
       'the PCA is in process: its log lies in this state directory, which all workers have to share',
     );
   }
-  const { pipeline, renew, stop } = await openPipeline(
-    { config, directory, surroundings, writer },
-    resources,
-  );
-  resources.defer(stop);
-  await pipeline.start();
+  const opened = await openPipeline({ config, directory, surroundings, writer }, resources);
+  let ops: OpsServer | undefined;
+  resources.defer(async () => {
+    await opened.stop();
+    // Until everything has ended, operators see that it ends.
+    await ops?.close();
+  });
+  const port = opsPortOf(config, options);
+  if (port !== undefined) ops = await openOperations(port, opened, context.signal);
+  await opened.pipeline.start();
   const renewed = new RenewedFiles(directory, log);
   resources.defer(() => renewed.stop());
-  await renewed.start([{ name: 'ra.certificate', files: filesOfIdentity, take: renew }], config);
+  const identity = { name: 'ra.certificate', files: filesOfIdentity, take: opened.renew };
+  await renewed.start([identity], config);
   context.onRenewal?.(() => void renewed.takeAll());
-  context.stdout.write(
-    options.json ? `${JSON.stringify({ working: true })}\n` : 'certificates are made\n',
-  );
+  context.stdout.write(options.json ? jsonOf(ops) : textOf(ops));
   await aborted(context.signal);
   log.info({}, 'stopping');
+}
+
+/** Several workers on one machine have one configuration: those with a name are told their ports, or have none. */
+function opsPortOf(
+  { ops, ra }: Pick<ChrysalisConfig, 'ops' | 'ra'>,
+  { name, opsPort }: WorkerOptions,
+): number | undefined {
+  if (opsPort !== undefined) return opsPort;
+  if (ops === undefined || name !== '') return undefined;
+  return ra.port === 0 ? 0 : ops.workerPort;
+}
+
+function openOperations(
+  port: number,
+  { options, figures }: OpenedPipeline,
+  signal: AbortSignal,
+): Promise<OpsServer> {
+  const isStopping = () => signal.aborted;
+  return startWorkerOperations({ ...options, port, pipeline: figures, isStopping });
+}
+
+function jsonOf(ops: OpsServer | undefined): string {
+  return `${JSON.stringify({ working: true, ...(ops && { opsUrl: ops.url }) })}\n`;
+}
+
+function textOf(ops: OpsServer | undefined): string {
+  return `certificates are made\n${ops ? `operations: ${ops.url}\n` : ''}`;
 }
 
 /** Names of series have no digits. */
 function expectLetters(value: string): string {
   if (/^[a-z]{1,16}$/.test(value)) return value;
   throw new InvalidArgumentError('expected up to 16 letters a to z.');
+}
+
+function expectPort(value: string): number {
+  const port = Number(value);
+  if (/^\d{1,5}$/.test(value) && port <= 65_535) return port;
+  throw new InvalidArgumentError('expected an integer from 0 to 65535.');
 }

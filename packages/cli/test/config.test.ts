@@ -116,7 +116,7 @@ describe('chrysalis.toml', () => {
     });
     assert.deepEqual(defaults.limits, written.limits);
     // Whose configuration is older has no port that it does not know of.
-    assert.deepEqual([written.ops, defaults.ops], [{ port: 8895 }, undefined]);
+    assert.deepEqual([written.ops, defaults.ops], [{ port: 8895, workerPort: 8897 }, undefined]);
     const { mode } = written.ma;
     const bare = parseConfig(stringify({ ...LEAST, ma: { mode }, crl: { mode } }), '/state');
     assert.deepEqual([bare.ma, bare.crl], [written.ma, written.crl]);

@@ -77,12 +77,26 @@ describe('an RA on PostgreSQL', { skip: withoutPostgres }, () => {
     });
     t.after(() => stopping.abort());
     const failed = working.then(({ stderr }) => stderr);
-    assert.equal(await Promise.race([printed.promise, failed]), 'certificates are made\n');
+    const [, opsUrl] =
+      /^certificates are made\noperations: (http:\/\/127\.0\.0\.1:\d+)\n$/.exec(
+        await Promise.race([printed.promise, failed]),
+      ) ?? [];
     await device.topUp();
     assert.deepEqual(await warningsOf(), [1, false]);
+    assert.equal((await fetch(`${opsUrl}/readyz`)).status, 200);
+    const figures = await (await fetch(`${opsUrl}/metrics`)).text();
+    assert.match(figures, /^chrysalis_worker_share 1$/m);
+    assert.match(figures, /^chrysalis_worker_certificates_total 40$/m);
+    const port = new URL(opsUrl ?? '').port;
+    const second = await state.cli('worker', '--name', 'b', '--ops-port', port);
+    assert.equal(second.status, 1);
+    assert.match(second.stderr, /EADDRINUSE.*\n.*hint/);
     stopping.abort();
     const { status, stderr } = await working;
     assert.deepEqual([status, stderr], [0, '']);
+    await assert.rejects(fetch(`${opsUrl}/healthz`));
+    const named = await printedBy(state, 'worker', '--json', '--name', 'b');
+    assert.deepEqual(JSON.parse(named), { working: true });
     await stop();
     const audit = (await state.json('audit', 'verify')) as { findings?: unknown[] };
     assert.match(JSON.stringify(audit), /worker/);
@@ -147,6 +161,24 @@ async function migrated(state: Served): Promise<void> {
   const outcome = await state.cli('migrate');
   assert.equal(outcome.status, 0, outcome.stderr);
   assert.match(outcome.stdout, /^up to date: /);
+}
+
+/** The first that a command prints, which is stopped then. */
+async function printedBy(state: Served, ...args: string[]): Promise<string> {
+  const stopping = new AbortController();
+  let printed = '';
+  const { status, stderr } = await run(['--dir', state.directory, ...args], {
+    clock: state.clock,
+    signal: stopping.signal,
+    stdout: {
+      write(text) {
+        printed = text;
+        stopping.abort();
+      },
+    },
+  });
+  assert.equal(status, 0, stderr);
+  return printed;
 }
 
 /** Enrolls a device, which then has two weeks of certificates: `topup` opens and verifies each. */

@@ -74,7 +74,12 @@ export type {
 } from './options.ts';
 export { checkReply } from './pca-conversation.ts';
 export { permissionsOf } from './permissions-of-enrollment.ts';
-export { Pipeline, type PipelineHost, type PipelineState } from './pipeline.ts';
+export {
+  Pipeline,
+  type PipelineFigures,
+  type PipelineHost,
+  type PipelineState,
+} from './pipeline.ts';
 export { loadPkcs11, type Pkcs11Module } from './pkcs11-module.ts';
 export { Token, type TokenKey } from './pkcs11-token.ts';
 export { isPkcs11Uri, type Pkcs11Uri, parsePkcs11Uri } from './pkcs11-uri.ts';
@@ -104,3 +109,4 @@ export { tlsOptions } from './tls-options.ts';
 export { TokenError, type TokenErrorCode } from './token-error.ts';
 export type { TriedService } from './tries.ts';
 export { type Ending, type EndingRole, endOfPolicy } from './what-ends.ts';
+export { startWorkerOperations, type WorkerOperationsOptions } from './worker-operations.ts';

@@ -10,9 +10,8 @@ import {
 import type { Guards } from './guards.ts';
 import { Refusal } from './refusal.ts';
 import type { RaStatus } from './status.ts';
+import { StatusFigures } from './status-figures.ts';
 
-/** Reading the status costs one statement; nobody needs it fresher. */
-const STATUS_MAX_AGE_MS = 15_000;
 /** Up to what a device gives up. Files take a millisecond, acknowledgements wait for the disk. */
 const DURATION_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -28,12 +27,6 @@ export interface MetricsSources extends Pick<Guards, 'tick' | 'connections' | 'l
   readonly status?: () => Promise<RaStatus>;
   /** Milliseconds of a clock that nobody sets. */
   readonly nowMs: () => number;
-}
-
-interface StatusGauges {
-  readonly read: () => Promise<RaStatus>;
-  readonly set: (status: RaStatus) => void;
-  readonly up: Gauge;
 }
 
 /** What one process has counted, as it travels to another. */
@@ -80,15 +73,12 @@ export const METRICS_TYPE: string = Registry.PROMETHEUS_CONTENT_TYPE;
  */
 export class Metrics {
   readonly #registry = new Registry();
-  readonly #sources: MetricsSources;
   readonly #requests: Counter<'route' | 'outcome'>;
   readonly #durations: Histogram<'route'>;
   readonly #refusals: Counter<'code'>;
-  readonly #status: StatusGauges | undefined;
-  #statusAtMs = Number.NEGATIVE_INFINITY;
+  readonly #status: StatusFigures | undefined;
 
   constructor(sources: MetricsSources) {
-    this.#sources = sources;
     const registers = [this.#registry];
     this.#requests = new Counter({
       name: 'chrysalis_requests_total',
@@ -109,15 +99,8 @@ export class Metrics {
       labelNames: ['code'],
       registers,
     });
-    this.#status = sources.status && {
-      read: sources.status,
-      set: statusGauges(this.#registry),
-      up: new Gauge({
-        name: 'chrysalis_status_up',
-        help: '1 when the figures that come from the database are not older than 15 seconds',
-        registers,
-      }),
-    };
+    const { status, nowMs } = sources;
+    this.#status = status && new StatusFigures(this.#registry, status, nowMs);
     addGauges(this.#registry, sources);
     collectDefaultMetrics({ register: this.#registry });
   }
@@ -141,34 +124,19 @@ export class Metrics {
 
   /** The text format 0.0.4. */
   async text(): Promise<string> {
-    await this.#readStatus();
+    await this.#status?.refresh();
     return this.#registry.metrics();
   }
 
   /** For {@link textOfAll}. */
   async figures(): Promise<Figures> {
-    await this.#readStatus();
+    await this.#status?.refresh();
     return this.#registry.getMetricsAsJSON();
   }
 
   #count(route = 'none', outcome: string, seconds: number): void {
     this.#requests.inc({ route, outcome });
     this.#durations.observe({ route }, seconds);
-  }
-
-  async #readStatus(): Promise<void> {
-    const status = this.#status;
-    if (status === undefined) return;
-    const now = this.#sources.nowMs();
-    if (now - this.#statusAtMs < STATUS_MAX_AGE_MS) return;
-    try {
-      status.set(await status.read());
-      this.#statusAtMs = now;
-      status.up.set(1);
-    } catch {
-      // Whoever asks for figures is told so; /readyz says what is wrong with the database.
-      status.up.set(0);
-    }
   }
 }
 
@@ -242,55 +210,4 @@ function counter(
       for (const [labels, count] of read()) this.inc(labels, count);
     },
   });
-}
-
-/** @returns what sets all gauges that come from the database */
-function statusGauges(registry: Registry): (status: RaStatus) => void {
-  const gauge = (name: string, help: string, ...labelNames: string[]) =>
-    new Gauge({ name, help, labelNames, registers: [registry] });
-  const devices = gauge(
-    'chrysalis_devices',
-    'Registrations, by kind of certificate and standing',
-    'kind',
-    'status',
-  );
-  const blacklisted = gauge('chrysalis_blacklisted', 'Enrollment certificates on the blacklist');
-  const filed = gauge('chrysalis_certificates_filed', 'Certificates that were filed', 'window');
-  const lagging = gauge(
-    'chrysalis_devices_lagging',
-    'Devices that lack pseudonym certificates which the policy wants',
-  );
-  const chains = gauge('chrysalis_linkage_cache_chains', 'Chains in the PLV cache');
-  const shuffle = gauge('chrysalis_shuffle_size', 'Requests that wait in the shuffle');
-  const atPca = gauge('chrysalis_pca_requests', 'Requests for the PCA, by standing', 'state');
-  const incidents = gauge('chrysalis_incidents_open', 'What goes wrong now, by source', 'source');
-  const ends = gauge(
-    'chrysalis_end_seconds',
-    'Seconds until a certificate or the policy ends; negative after that',
-    'role',
-    'name',
-  );
-  return (status) => {
-    for (const one of [devices, incidents, ends]) one.reset();
-    for (const { kind, status: standing, blocked, count } of status.devices) {
-      devices.inc({ kind, status: blocked ? 'blocked' : standing }, count);
-    }
-    blacklisted.set(status.blacklisted);
-    const { thisHour, lastHour, last24Hours } = status.rates.certificates;
-    filed.set({ window: 'this-hour' }, thisHour);
-    filed.set({ window: 'last-hour' }, lastHour);
-    filed.set({ window: 'last-24-hours' }, last24Hours);
-    lagging.set(status.horizon.lagging);
-    chains.set(status.linkageCache.chains);
-    shuffle.set(status.shuffle.size);
-    atPca.set({ state: 'waiting' }, status.pca.waiting);
-    atPca.set({ state: 'repeated' }, status.pca.repeated);
-    for (const { source, count } of status.incidents) {
-      incidents.set({ source }, count > 0 ? 1 : 0);
-    }
-    // The last of a role and name is set last: the first to end counts.
-    for (const { role, name, endsAt } of status.endings.toReversed()) {
-      ends.set({ role, name }, endsAt - status.at);
-    }
-  };
 }

@@ -24,6 +24,18 @@ const MIN_SLEEP_MS = 100;
 /** Whether certificates are made now: `down` between a death and the next start. */
 export type PipelineState = 'starting' | 'running' | 'down' | 'stopped';
 
+/** What a pipeline says of itself to operators. */
+export interface PipelineFigures {
+  readonly state: PipelineState;
+  /** Its part of the work; undefined while it has none. */
+  readonly share: Share | undefined;
+  /** Since its start: certificates that came from the PCA, and steps that failed by a fault of ours. */
+  readonly certified: number;
+  readonly failedSteps: number;
+  /** Whom it does not ask for a while, for they did not answer it. */
+  readonly paused: Readonly<Record<'pca' | 'linkage authorities', boolean>>;
+}
+
 /** What makes certificates: in this thread, or somewhere else on the same state. */
 export interface PipelineHost {
   /** For monitoring; it is taken to run when missing. */
@@ -44,7 +56,7 @@ export interface PipelineHost {
  * are answered in between. Several may work on one database: each does its share, and what one of them has begun another
  * may end (docs/decisions/0054-shares-of-the-work.md).
  */
-export class Pipeline implements PipelineHost {
+export class Pipeline implements PipelineHost, PipelineFigures {
   readonly #options: PipelineOptions;
   readonly #requests: PcaRequests;
   readonly #view: OperatorsView;
@@ -62,6 +74,7 @@ export class Pipeline implements PipelineHost {
   /** The last that was written down. */
   #claimedOver: number | undefined;
   #state: PipelineState = 'starting';
+  #failedSteps = 0;
   #stopping = false;
   #wake: (() => void) | undefined;
   #awake = true;
@@ -91,6 +104,21 @@ export class Pipeline implements PipelineHost {
   /** Of the work, among others on the same database; undefined while it has none. */
   get share(): Share | undefined {
     return this.#membership === undefined ? WHOLE : this.#membership.share;
+  }
+
+  get certified(): number {
+    return this.#dispatch.certified;
+  }
+
+  get failedSteps(): number {
+    return this.#failedSteps;
+  }
+
+  get paused(): PipelineFigures['paused'] {
+    const now = timeOf(this.#options.clock);
+    const isPaused = (one: { pausedUntil(now: Time32): Time32 | undefined }) =>
+      one.pausedUntil(now) !== undefined;
+    return { pca: isPaused(this.#dispatch), 'linkage authorities': isPaused(this.#linkage) };
   }
 
   async start(): Promise<void> {
@@ -129,6 +157,7 @@ export class Pipeline implements PipelineHost {
         faults = 0;
       } catch (error) {
         // Ours, not a peer's: the disk is full, or a bug. The rows are as they were; try again later.
+        this.#failedSteps += 1;
         this.#options.log.error({ err: error }, 'pipeline step failed');
         await this.#view.incident('pipeline', error).catch(() => {});
         this.#awake = false;

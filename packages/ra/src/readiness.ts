@@ -1,14 +1,15 @@
 import { X509Certificate } from 'node:crypto';
 import { endOfValidity } from '@chrysalis/ieee1609dot2';
 import { timeOf } from '@chrysalis/scms';
+import { DatabaseProbe, messageOf } from './database-probe.ts';
 import type { RaOptions } from './options.ts';
 import type { PipelineHost } from './pipeline.ts';
-import { writeSetting } from './setting.ts';
 
-/** What an RA needs to serve devices. Stable: monitoring goes by them. */
+/** What an RA needs to serve devices, and a worker to make certificates. Stable: monitoring goes by them. */
 export type ReadinessCheck =
   | 'database'
   | 'pipeline'
+  | 'share'
   | 'tls-certificate'
   | 'ra-certificate'
   | 'linkage-cache'
@@ -31,60 +32,27 @@ export interface ReadinessSources extends Pick<RaOptions, 'database' | 'identity
   readonly machineNowMs?: () => number;
 }
 
-/** A write that takes longer than this fails devices too. */
-const WRITE_TIMEOUT_MS = 2000;
-/** Each probe of the database is a durable write: asking more often gets the last answer. */
-const PROBE_MAX_AGE_MS = 5000;
-
 /** Looks whether an RA can serve devices. */
 export class Readiness {
   readonly #sources: ReadinessSources;
-  #probe: { readonly atMs: number; readonly reason: Promise<string | undefined> } | undefined;
+  readonly #probe: DatabaseProbe;
 
   constructor(sources: ReadinessSources) {
     this.#sources = sources;
+    this.#probe = new DatabaseProbe(sources);
   }
 
   /** What is missing; empty when nothing is. */
   async missing(): Promise<readonly NotReady[]> {
     const { pipeline, isStopping } = this.#sources;
-    const { state = 'running' } = pipeline;
-    const reasons: Record<Exclude<ReadinessCheck, 'processes'>, string | undefined> = {
-      database: await this.#database(),
-      pipeline: state === 'running' ? undefined : `expected a pipeline that runs, saw it ${state}`,
+    return missingOf({
+      database: await this.#probe.reason(),
+      pipeline: whyPipelineIsMissing(pipeline),
       'tls-certificate': this.#tlsCertificate(),
-      'ra-certificate': this.#raCertificate(),
+      'ra-certificate': whyRaCertificateIsMissing(this.#sources),
       'linkage-cache': await this.#linkageCache(),
       stopping: isStopping() ? 'the RA stops' : undefined,
-    };
-    return Object.entries(reasons)
-      .filter((entry): entry is [keyof typeof reasons, string] => entry[1] !== undefined)
-      .map(([check, reason]) => ({ check, reason }));
-  }
-
-  #database(): Promise<string | undefined> {
-    const now = performance.now();
-    if (this.#probe === undefined || now - this.#probe.atMs >= PROBE_MAX_AGE_MS) {
-      this.#probe = { atMs: now, reason: this.#write() };
-    }
-    return this.#probe.reason;
-  }
-
-  /** A durable write, as each acknowledgement needs one. */
-  async #write(): Promise<string | undefined> {
-    const { database, clock } = this.#sources;
-    const late = Promise.withResolvers<string>();
-    const timer = setTimeout(
-      () => late.resolve(`expected a write within ${WRITE_TIMEOUT_MS} ms, saw none`),
-      WRITE_TIMEOUT_MS,
-    );
-    const written = writeSetting(database.query, 'readiness_probed_at', timeOf(clock)).then(
-      () => undefined,
-      (error: unknown) => messageOf(error),
-    );
-    const reason = await Promise.race([written, late.promise]);
-    clearTimeout(timer);
-    return reason;
+    });
   }
 
   #tlsCertificate(): string | undefined {
@@ -94,14 +62,6 @@ export class Readiness {
     if (now >= validFromDate.getTime() && now <= validToDate.getTime()) return undefined;
     const [from, to] = [validFromDate.toISOString(), validToDate.toISOString()];
     return `expected a TLS certificate that is valid now, saw one from ${from} to ${to}`;
-  }
-
-  #raCertificate(): string | undefined {
-    const { identity, clock } = this.#sources;
-    const { validityPeriod } = identity.certificate.certificate.toBeSigned;
-    const [now, start, end] = [timeOf(clock), validityPeriod.start, endOfValidity(validityPeriod)];
-    if (now >= start && now < end) return undefined;
-    return `expected a certificate of the RA that is valid at ${now}, saw one from ${start} to ${end}`;
   }
 
   async #linkageCache(): Promise<string | undefined> {
@@ -118,6 +78,27 @@ export class Readiness {
   }
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** In the order in which they were looked at. */
+export function missingOf(
+  reasons: Readonly<Partial<Record<ReadinessCheck, string | undefined>>>,
+): readonly NotReady[] {
+  return Object.entries(reasons)
+    .filter((entry): entry is [ReadinessCheck, string] => entry[1] !== undefined)
+    .map(([check, reason]) => ({ check, reason }));
+}
+
+export function whyPipelineIsMissing({
+  state = 'running',
+}: Pick<PipelineHost, 'state'>): string | undefined {
+  return state === 'running' ? undefined : `expected a pipeline that runs, saw it ${state}`;
+}
+
+export function whyRaCertificateIsMissing({
+  identity,
+  clock,
+}: Pick<RaOptions, 'identity' | 'clock'>): string | undefined {
+  const { validityPeriod } = identity.certificate.certificate.toBeSigned;
+  const [now, start, end] = [timeOf(clock), validityPeriod.start, endOfValidity(validityPeriod)];
+  if (now >= start && now < end) return undefined;
+  return `expected a certificate of the RA that is valid at ${now}, saw one from ${start} to ${end}`;
 }

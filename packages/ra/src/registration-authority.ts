@@ -1,4 +1,3 @@
-import { timeOf } from '@chrysalis/scms';
 import { BackOffice } from './back-office.ts';
 import { Blacklist } from './blacklist.ts';
 import { type FrontOffice, openFrontOffice } from './front-office.ts';
@@ -10,8 +9,8 @@ import { type OpsServer, startOpsServer } from './ops-server.ts';
 import type { RaOptions, RaSettings } from './options.ts';
 import { type NotReady, Readiness } from './readiness.ts';
 import type { Siblings } from './siblings.ts';
-import { raStatus } from './status.ts';
-import { endOfPolicy } from './what-ends.ts';
+import type { RaStatus } from './status.ts';
+import { statusReader } from './status-figures.ts';
 
 /** A Registration Authority that is running. */
 export interface RegistrationAuthority {
@@ -67,7 +66,7 @@ export async function startRegistrationAuthority(
   await fixIPeriodOf(settings);
   const back = new BackOffice(settings);
   const { options, pipeline } = back;
-  const guards = guardsOf(options, statusOf(options));
+  const guards = guardsOf(options, statusReader(options));
   await back.start();
   let isStopping = false;
   let ops: OpsServer | undefined;
@@ -150,7 +149,7 @@ export async function startRaBack(settings: RaSettings, onFile: () => void): Pro
   const { options } = back;
   let isStopping = false;
   const readiness = readinessOf(back, () => isStopping);
-  const { metrics } = guardsOf(options, statusOf(options));
+  const { metrics } = guardsOf(options, statusReader(options));
   await back.start();
   const { audit, about, identity, log } = options;
   const ra = Buffer.from(identity.certificate.id).toString('hex');
@@ -176,19 +175,11 @@ async function fixIPeriodOf({ database, iPeriod }: RaSettings): Promise<void> {
   await fixIPeriod(database, iPeriod, async () => iPeriod.lengthSec);
 }
 
-function guardsOf(options: RaOptions, status?: () => ReturnType<typeof raStatus>): Guards {
+function guardsOf(options: RaOptions, status?: () => Promise<RaStatus>): Guards {
   const guards = createGuards(options.limits, options.refusalTickMs);
   if (options.ops === undefined) return guards;
   const nowMs = () => performance.now();
   return { ...guards, metrics: new Metrics({ ...guards, ...(status && { status }), nowMs }) };
-}
-
-function statusOf(options: RaOptions) {
-  return async () => {
-    const { database, objects, clock } = options;
-    const policyEnding = await endOfPolicy(database, objects, options);
-    return raStatus(database, { ...options, policyEnding }, timeOf(clock));
-  };
 }
 
 function readinessOf({ options, pipeline }: BackOffice, isStopping: () => boolean): Readiness {

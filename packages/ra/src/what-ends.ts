@@ -33,7 +33,8 @@ export interface CertificatesInUse {
   readonly la1: Pick<RaOptions['la1'], 'certificate' | 'hostname'>;
   readonly la2: Pick<RaOptions['la2'], 'certificate' | 'hostname'>;
   readonly ecas: readonly VerifiedCertificate[];
-  readonly tls: Pick<RaOptions['tls'], 'certificatePem'>;
+  /** Missing where no device is answered. */
+  readonly tls?: Pick<RaOptions['tls'], 'certificatePem'>;
 }
 
 /**
@@ -43,7 +44,6 @@ export interface CertificatesInUse {
  */
 export function endingsOf(inUse: CertificatesInUse): readonly Ending[] {
   const { identity, pca, la1, la2, ecas, tls } = inUse;
-  const x509 = new X509Certificate(tls.certificatePem);
   const endings: Ending[] = [
     ending('ra', identity.certificate, identity.hostname),
     ending('pca', pca.certificate, pca.hostname),
@@ -51,14 +51,19 @@ export function endingsOf(inUse: CertificatesInUse): readonly Ending[] {
     ending('la2', la2.certificate, la2.hostname),
     ...ecas.map((eca) => ending('eca', eca)),
     ...[pca.certificate, la1.certificate, la2.certificate, ...ecas].flatMap(above),
-    {
-      role: 'tls',
-      name: x509.subject.replaceAll('\n', ', '),
-      endsAt: time32FromUnix(x509.validToDate.getTime()),
-    },
+    ...(tls ? [endingOfTls(tls.certificatePem)] : []),
   ];
   const once = new Map(endings.map((one) => [`${one.role} ${one.id ?? ''}`, one]));
   return byEnd([...once.values()]);
+}
+
+function endingOfTls(certificatePem: string): Ending {
+  const x509 = new X509Certificate(certificatePem);
+  return {
+    role: 'tls',
+    name: x509.subject.replaceAll('\n', ', '),
+    endsAt: time32FromUnix(x509.validToDate.getTime()),
+  };
 }
 
 export function byEnd(endings: readonly Ending[]): readonly Ending[] {

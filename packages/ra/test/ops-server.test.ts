@@ -247,7 +247,8 @@ describe('/metrics', () => {
       new URL('../../../docs/reference/metrics.md', import.meta.url),
       'utf8',
     );
-    const written = [...page.matchAll(/^\| `(chrysalis_\w+)` +\| (\w+) /gm)];
+    const [ofRa = ''] = page.split('\n## A worker\n');
+    const written = [...ofRa.matchAll(/^\| `(chrysalis_\w+)` +\| (\w+) /gm)];
     const sorted = (all: RegExpExecArray[]) =>
       all.map(([, name, type]) => `${name} ${type}`).sort();
     assert.deepEqual(sorted(served), sorted(written));
