@@ -36,6 +36,8 @@ export interface PostgresServer {
   readonly socketDirectory: string;
   /** Runs SQL as its owner, by psql; what it prints. */
   psql(sql: string, database?: string): string;
+  /** Runs another of its programs as its owner, with the place of the server in the environment; files in `socketDirectory`. */
+  program(name: string, ...args: string[]): string;
   /** What it has written down. */
   log(): string;
   /** From now on this role is asked for its password. */
@@ -56,10 +58,11 @@ export async function startPostgres(
   if (user) await chown(directory, user.uid, user.gid);
   await chmod(directory, 0o755);
   const data = join(directory, 'data');
-  const run = (program: string, args: readonly string[], input?: string) => {
+  const run = (program: string, args: readonly string[], input?: string, env = {}) => {
     const { status, stdout, stderr } = spawnSync(join(bin, program), [...args], {
       ...user,
       cwd: directory,
+      env: { ...process.env, ...env },
       encoding: 'utf8',
       ...(input !== undefined && { input }),
     });
@@ -107,6 +110,10 @@ export async function startPostgres(
     port,
     socketDirectory: directory,
     psql,
+    program(name, ...args) {
+      const place = { PGHOST: directory, PGPORT: String(port), PGUSER: 'owner' };
+      return run(name, args, undefined, place);
+    },
     log: () => readFileSync(logFile, 'utf8'),
     start,
     stop,
