@@ -8,7 +8,7 @@ import { IPeriodClock } from '@chrysalis/scms';
 import { openDirectoryObjectStore } from '@chrysalis/store';
 import { type DownloadVariant, measureDownload } from './download-bench.ts';
 import { signedRequests } from './download-load.ts';
-import { inTurn, startReferences, targetsOf } from './info.ts';
+import { inTurn, startReferences, targetsOf, warmUp } from './info.ts';
 import { print, printHead } from './measurement.ts';
 import { type KnownDevice, RaState, ServedRa } from './served-ra.ts';
 
@@ -39,6 +39,7 @@ export async function run(options: { readonly json: boolean }): Promise<void> {
   ] as const) {
     await using references = await startReferences(state, join(parent, `nginx-${octets}`), octets);
     const { ra, others } = targetsOf(state, served, references.servers);
+    await warmUp(state, devices, ra, others, octets);
     for (const variant of variants) {
       print(await measureDownload('batch', ra, others, variant), options.json);
     }

@@ -4,13 +4,14 @@ import { DOWNLOAD_NATIVE, downloadNativeUs } from './download-native.ts';
 import { type Measurement, measurementOf, percentile } from './measurement.ts';
 import { median } from './native.ts';
 import { rssMbOf } from './process-cost.ts';
+import type { ReferenceName } from './reference-servers.ts';
 
 /** The median counts. One more before warms up. */
 export const ROUNDS = 5;
 
 /** What else answers the same number of octets. */
 export interface Reference extends Server {
-  readonly name: 'node:https' | 'nginx';
+  readonly name: ReferenceName;
 }
 
 export interface DownloadVariant {
@@ -41,9 +42,12 @@ export async function measureDownload(
   const rounds: Round[] = [];
   for (let n = 0; n < ROUNDS; n += 1) rounds.push(await round(ra, references, variant));
   const latencies = rounds.flatMap(({ ra: { latenciesMs } }) => latenciesMs);
-  const ratioBy = (reference: string) =>
+  const ratioBy = (reference: ReferenceName) =>
     median(
-      rounds.map((one) => ((one.references.get(reference) ?? 0) + one.nativeUs) / one.ra.cpuUs),
+      rounds.map(({ references, nativeUs, ra }) => {
+        const beside = reference === 'node:https + node:crypto' ? 0 : nativeUs;
+        return ((references.get(reference) ?? 0) + beside) / ra.cpuUs;
+      }),
     );
   const by = references.some((one) => one.name === variant.by) ? variant.by : references[0]?.name;
   return measurementOf({
@@ -78,7 +82,7 @@ async function round(
 function noteOf(
   rounds: readonly Round[],
   references: readonly Reference[],
-  ratioBy: (reference: string) => number,
+  ratioBy: (reference: ReferenceName) => number,
 ): string {
   const nativeUs = median(rounds.map((one) => one.nativeUs)).toFixed(0);
   const parts = references.map(({ name }) => {

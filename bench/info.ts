@@ -11,7 +11,7 @@ import { time32FromUnix } from '@chrysalis/ieee1609dot2';
 import { createDevice } from '../test/support/device.ts';
 import { targetOf } from './device-connection.ts';
 import { type DownloadVariant, measureDownload, type Reference } from './download-bench.ts';
-import { type Server, signedRequests } from './download-load.ts';
+import { drive, type Server, signedRequests } from './download-load.ts';
 import { print, printHead } from './measurement.ts';
 import { type ReferenceServer, startNginx, startNodeServer } from './reference-servers.ts';
 import { type KnownDevice, RaState, ServedRa } from './served-ra.ts';
@@ -26,6 +26,7 @@ const TOGETHER = 8;
 const TOGETHER_REFUSED = 64;
 const NEW_CONNECTIONS = 500;
 const KEPT_ALIVE = 2000;
+const WARM_UP = 10_000;
 
 const infoOf = ({ requestHash }: KnownDevice) => `${requestHash}.info`;
 
@@ -40,6 +41,8 @@ export async function run(options: { readonly json: boolean }): Promise<void> {
   resources.defer(() => served.stop());
   await served.settled();
   await using references = await startReferences(state, join(parent, 'nginx'), INFO_OCTETS);
+  const { ra, others } = targetsOf(state, served, references.servers);
+  await warmUp(state, devices, ra, others, INFO_OCTETS);
   printHead(options.json);
   for (const variant of variantsOf(state, devices)) {
     const version = variant.variant.endsWith('TLS 1.3') ? 'TLSv1.3' : 'TLSv1.2';
@@ -49,7 +52,22 @@ export async function run(options: { readonly json: boolean }): Promise<void> {
   }
 }
 
-/** Node's own server, and nginx where there is one, with the certificate of the RA. `directory` is for nginx alone. */
+/** Nobody measures a server in its first seconds: what is compiled by then is what it runs for months. */
+export async function warmUp(
+  { scms }: RaState,
+  devices: readonly KnownDevice[],
+  ra: Server,
+  others: readonly Server[],
+  octets: number,
+): Promise<void> {
+  const asked = devices.slice(0, TOGETHER).flatMap((one) => Array(WARM_UP / TOGETHER).fill(one));
+  const requests = signedRequests(asked, scms.ra.certificate, '/download/info', infoOf);
+  const load = { use: 'keep-alive', requests, together: TOGETHER, status: 200 } as const;
+  await drive(ra, { ...load, bodyOctets: INFO_OCTETS });
+  for (const other of others) await drive(other, { ...load, bodyOctets: octets });
+}
+
+/** Node's own server, with and without cryptography, and nginx where there is one, with the certificate of the RA. `directory` is for nginx alone. */
 export async function startReferences(
   state: RaState,
   directory: string,
@@ -59,9 +77,10 @@ export async function startReferences(
     certificate: join(state.directory, 'ra/tls-certificate.pem'),
     key: join(state.directory, 'ra/tls-key.pem'),
   };
-  const node = await startNodeServer(tls, octets);
+  const node = await startNodeServer('node:https', tls, octets);
   const nginx = await startNginx(tls, octets, directory);
-  const servers = nginx === undefined ? [node] : [node, nginx];
+  const lean = await startNodeServer('node:https + node:crypto', tls, octets);
+  const servers = nginx === undefined ? [node, lean] : [node, nginx, lean];
   return {
     servers,
     async [Symbol.asyncDispose]() {

@@ -8,9 +8,12 @@ import { setTimeout } from 'node:timers/promises';
 import { freePort } from '../test/support/free-port.ts';
 import { childrenOf } from './process-cost.ts';
 
+/** The one with node:crypto does what is native besides. */
+export type ReferenceName = 'node:https' | 'nginx' | 'node:https + node:crypto';
+
 /** Something that answers `GET /` over TLS. */
 export interface ReferenceServer {
-  readonly name: 'node:https' | 'nginx';
+  readonly name: ReferenceName;
   readonly pid: number;
   readonly port: number;
   stop(): Promise<void>;
@@ -27,15 +30,25 @@ const NGINX_CIPHERS = 'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-SHA256';
 const LOOK_MS = 20;
 const LOOKS = 250;
 
-export async function startNodeServer(tls: TlsFiles, octets: number): Promise<ReferenceServer> {
-  const file = join(import.meta.dirname, 'static-server.ts');
+/** Each in a file of its own. */
+const NODE_SERVERS = {
+  'node:https': 'static-server.ts',
+  'node:https + node:crypto': 'crypto-server.ts',
+} as const;
+
+export async function startNodeServer(
+  name: keyof typeof NODE_SERVERS,
+  tls: TlsFiles,
+  octets: number,
+): Promise<ReferenceServer> {
+  const file = join(import.meta.dirname, NODE_SERVERS[name]);
   const child = spawn(process.execPath, [file, tls.certificate, tls.key, String(octets)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
   const [port] = (await once(lines, 'line')) as [string];
   return {
-    name: 'node:https',
+    name,
     pid: child.pid as number,
     port: Number(port),
     stop: () => stop(child),
