@@ -96,6 +96,7 @@ export function addContactCommands(ee: Command, context: CliContext): void {
       positiveInteger,
       DEFAULT_MAX_FAILURES,
     )
+    .addHelpText('after', RUN_HELP)
     .action(action(context, run));
 }
 
@@ -110,6 +111,11 @@ const TOP_UP_HELP = `
 Safe to run from cron: one process at a time works on a profile, nothing is fetched twice, and whatever breaks off
 is taken up by the next run. All kinds are asked for before any is waited for, and one that is refused holds up no other.
 Exit status: 0 everything that the RA has is there, 1 something in the contact failed, or another process is at it.`;
+
+const RUN_HELP = `
+A device that the RA tells it makes no more, \`.info\` 0, stays: it asks again about once in an i-period, earlier or later
+by a quarter at random, for a PCA may be renewed late. It ends when its enrollment certificate is over, exit status 0.
+Exit status 1: too many contacts in a row failed, or the RA refuses every kind for ever.`;
 
 /** Work of a step, after the files that a contact begins with. */
 async function step(
@@ -191,15 +197,26 @@ async function run(context: CliContext, options: RunOptions): Promise<void> {
     await withDevice(context, options, (ee) => topUpAndPrint(context, options, waitSec, ee));
     return;
   }
-  const staying = new StayingContact(() => timeOf(context.clock));
-  const contact = () =>
-    withDevice(context, options, async (ee) => {
+  const staying = new StayingContact({
+    now: () => timeOf(context.clock),
+    random: context.random,
+    onStopped: (kinds, again) =>
+      note(
+        context,
+        `${kinds.join(', ')}: the RA makes no more for now; asked again at ${formatTime32(again)}`,
+      ),
+  });
+  const contact = async () => {
+    // A profile whose enrollment certificate is over does not open.
+    if (staying.isOver) return undefined;
+    return withDevice(context, options, async (ee) => {
       const came: OpenedBatch[] = [];
       const due = await staying.make(ee, topUpOptions(context, options, waitSec, came));
       const failure = openingFailure(came);
       if (failure !== undefined) note(context, failure);
       return due;
     });
+  };
   // What is wrong with the profile, or who has it, is said at once; later on that may pass.
   await withDevice(context, options, async () => {});
   await stay({
@@ -214,7 +231,7 @@ async function run(context: CliContext, options: RunOptions): Promise<void> {
       note(context, `next contact at ${formatTime32(time32FromUnix(untilMs))}`);
     },
   });
-  note(context, 'the RA makes no more certificates for this device');
+  note(context, 'the enrollment certificate is over: no more certificates for this device');
 }
 
 async function topUpAndPrint(

@@ -266,6 +266,31 @@ describe('chrysalis ee', () => {
     await (await lockProfile(profile)).release();
   });
 
+  it('stays when it is told 0, and ends in order with its enrollment certificate', async (t) => {
+    const { profile, clock, url, ra, here } = await enrolledCommandLine(t);
+    Object.assign(ra, { info: new Uint8Array(4), periods: 400 });
+    const { enrollment } = JSON.parse((await here('status', '--json')).stdout);
+    const endMs = Date.parse(enrollment.until);
+    const pausesMs: number[] = [];
+    const run = commandLine(clock, undefined, (text) => {
+      const [, at] = /next contact at (\S+)/.exec(text) ?? [];
+      if (at === undefined) return;
+      pausesMs.push(Date.parse(at) - clock.unixMs);
+      // Three years are passed over.
+      clock.unixMs = pausesMs.length === 1 ? endMs - 10 * 86_400_000 : Date.parse(at);
+    });
+    const args = ['--weeks', '1', '--profile', profile, '--ra', url.href];
+    const { error, stdout, stderr } = await run('run', ...args);
+    assert.equal(error, undefined);
+    assert.match(stdout, /pseudonym: 1 new batches, 3 certificates, no more, the RA has stopped\n/);
+    assert.match(stderr, /pseudonym: the RA makes no more for now; asked again at 20/);
+    assert.match(stderr, /the enrollment certificate is over: no more certificates/);
+    assert.equal(clock.unixMs, endMs);
+    const weeks = pausesMs.map((pause) => pause / 604_800_000);
+    assert(weeks[0]! >= 0.75 && weeks[0]! <= 1.25, String(weeks));
+    assert(weeks.length >= 3 && weeks[1]! <= 1.25 && weeks.at(-1)! <= 1.25, String(weeks));
+  });
+
   it('says what did not open, and goes on; `topup` fails with it', async (t) => {
     const { profile, clock, url, ra, here } = await enrolledCommandLine(t);
     const handle = ra.handle.bind(ra);

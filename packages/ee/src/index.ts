@@ -88,6 +88,6 @@ export type { RaMessage, RaRequest, RaResponse, RaTransport } from './ra-transpo
 export { locationOf, type Place, type ReportWish } from './report.ts';
 export { MAX_REPORTS, type SentReports } from './report-outbox.ts';
 export { DEFAULT_MAX_FAILURES, type StayOptions, stay } from './stay.ts';
-export { StayingContact } from './staying-contact.ts';
+export { StayingContact, type StayingContactParts } from './staying-contact.ts';
 export { type TlsContext, tlsContext } from './tls-connection.ts';
 export type { FailedKind, Supply, TopUpOptions, TopUpResult } from './top-up.ts';

@@ -137,7 +137,7 @@ export async function topUp(
 }
 
 /** Not what every other kind would meet as well. */
-function isOfOneKind(error: unknown): error is EeError | ScmsDataError {
+export function isOfOneKind(error: unknown): error is EeError | ScmsDataError {
   if (error instanceof ScmsDataError) return true;
   if (!(error instanceof EeError) || error.refusal?.name === 'raBlacklisted') return false;
   return !hasCode(error, 'aborted', 'storage', 'revoked', 'crl-overdue');

@@ -24,6 +24,15 @@ export interface VerifiedCertificate extends HashedCertificate {
   readonly issuer: VerifiedCertificate | undefined;
 }
 
+/** The first instant at which a certificate, or one above it, is over. */
+export function endOfChain(certificate: VerifiedCertificate): number {
+  let end = Number.POSITIVE_INFINITY;
+  for (let c: VerifiedCertificate | undefined = certificate; c; c = c.issuer) {
+    end = Math.min(end, endOfValidity(c.certificate.toBeSigned.validityPeriod));
+  }
+  return end;
+}
+
 /** Root, intermediate, authority, end entity and two more in between: no SCMS chain is longer. */
 const MAX_CHAIN = 6;
 

@@ -13,6 +13,7 @@ export * from './certificate.ts';
 export {
   checkValidAt,
   effectiveRegion,
+  endOfChain,
   signatureInput,
   TrustStore,
   type VerifiedCertificate,

@@ -1,5 +1,5 @@
 /** What an RA knows of one device, for its operators: what it was given, what is on its way, what comes next. */
-import { formatTime32, type Time32 } from '@chrysalis/ieee1609dot2';
+import { endOfChain, formatTime32, type Time32 } from '@chrysalis/ieee1609dot2';
 import { formatHex } from '@chrysalis/scms';
 import { type Database, type ObjectStore, wordsOf } from '@chrysalis/store';
 import { sql } from 'kysely';
@@ -7,7 +7,6 @@ import { KnownBacklog } from './backlog.ts';
 import { fileKey } from './batch-file.ts';
 import { Blacklist, type BlacklistEntry } from './blacklist.ts';
 import {
-  endOfChain,
   type Horizon,
   lastPeriodIssuedBy,
   lastPeriodOfAll,

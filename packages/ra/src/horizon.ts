@@ -1,4 +1,4 @@
-import { endOfValidity, type Time32, type VerifiedCertificate } from '@chrysalis/ieee1609dot2';
+import { endOfChain, type Time32, type VerifiedCertificate } from '@chrysalis/ieee1609dot2';
 import type { IPeriodClock } from '@chrysalis/scms';
 import type { Device } from './device-registry.ts';
 import type { RaOptions } from './options.ts';
@@ -30,14 +30,6 @@ export function lastPeriodWithin(certificate: VerifiedCertificate, iPeriod: IPer
 /** The last period whose certificates do not outlive a PCA's, nor any above it: the PCA refuses what comes after. */
 export function lastPeriodIssuedBy(pca: VerifiedCertificate, iPeriod: IPeriodClock): number {
   return Math.min(LAST_I, iPeriod.at(endOfChain(pca) - OVERLAP_SEC) - 1);
-}
-
-export function endOfChain(certificate: VerifiedCertificate): Time32 {
-  let end = Number.POSITIVE_INFINITY;
-  for (let c: VerifiedCertificate | undefined = certificate; c; c = c.issuer) {
-    end = Math.min(end, endOfValidity(c.certificate.toBeSigned.validityPeriod));
-  }
-  return end;
 }
 
 /** How long before it begins a certificate is made: as long as pseudonym certificates are. */

@@ -1,12 +1,12 @@
 import {
   asCertificate,
   type Certificate,
+  endOfChain,
   type HashedCertificate,
   hashCertificate,
   type VerifiedCertificate,
 } from '@chrysalis/ieee1609dot2';
 import { adoptGlobalChainFile, composeLocalChainFile, timeOf } from '@chrysalis/scms';
-import { endOfChain } from './horizon.ts';
 import type { RaSettings } from './options.ts';
 
 /** An LCCF that lacks its version. */

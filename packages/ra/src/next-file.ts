@@ -1,10 +1,9 @@
 /** What `.info` tells a device: when the first file that is not there yet will be. */
-import type { Time32 } from '@chrysalis/ieee1609dot2';
+import { endOfChain, type Time32 } from '@chrysalis/ieee1609dot2';
 import type { Database } from '@chrysalis/store';
 import { type Backlog, type KnownBacklog, type Wait, waitOf } from './backlog.ts';
 import type { Device } from './device-registry.ts';
 import {
-  endOfChain,
   type Horizon,
   lastPeriodIssuedBy,
   OVERLAP_SEC,

@@ -1,8 +1,8 @@
-import type { Time32 } from '@chrysalis/ieee1609dot2';
+import { endOfChain, type Time32 } from '@chrysalis/ieee1609dot2';
 import { sql } from 'kysely';
 import { composeAuthorizationRequest, type NumberedDevice } from './authorization-request.ts';
 import { giveUp } from './device-progress.ts';
-import { endOfChain, supplySec } from './horizon.ts';
+import { supplySec } from './horizon.ts';
 import { isIn, isWhole, type Share, WHOLE } from './membership.ts';
 import type { PipelineOptions } from './options.ts';
 import type { ComposedFile, PcaRequests } from './pca-requests.ts';

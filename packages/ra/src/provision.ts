@@ -1,6 +1,6 @@
 import { encode } from '@chrysalis/coer';
 import { equalConstantTime, sha256 } from '@chrysalis/crypto';
-import { SequenceOfPsidSsp, type Time32 } from '@chrysalis/ieee1609dot2';
+import { endOfChain, SequenceOfPsidSsp, type Time32 } from '@chrysalis/ieee1609dot2';
 import {
   AuthorityUnavailableError,
   type EeRaRequest,
@@ -15,7 +15,6 @@ import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
 import { type KnownBacklog, waitOf } from './backlog.ts';
 import type { Contacts } from './contacts.ts';
 import type { Device, DeviceRegistry, KnownDevice, NewDevice } from './device-registry.ts';
-import { endOfChain } from './horizon.ts';
 import { hasLinkageChain } from './linkage-supply.ts';
 import type { RaOptions } from './options.ts';
 import { permissionsOf } from './permissions-of-enrollment.ts';

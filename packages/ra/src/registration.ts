@@ -4,6 +4,7 @@ import type { Point } from '@chrysalis/crypto';
 import {
   type EccP256CurvePoint,
   effectiveRegion,
+  endOfChain,
   GeographicRegion,
   Ieee1609Dot2Error,
   isWithinRegion,
@@ -20,7 +21,7 @@ import {
   timeOf,
 } from '@chrysalis/scms';
 import type { NewDevice } from './device-registry.ts';
-import { endOfChain, lastPeriodWithin } from './horizon.ts';
+import { lastPeriodWithin } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import { Refusal } from './refusal.ts';
 import { termsOf } from './validity.ts';

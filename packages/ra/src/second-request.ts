@@ -1,10 +1,10 @@
 /** A device that asks anew with other keys: after it was set up again, or to have its parameters changed (Q17). */
 
 import { equalConstantTime } from '@chrysalis/crypto';
-import type { VerifiedCertificate } from '@chrysalis/ieee1609dot2';
+import { endOfChain, type VerifiedCertificate } from '@chrysalis/ieee1609dot2';
 import { timeOf } from '@chrysalis/scms';
 import type { Device, KnownDevice, NewDevice } from './device-registry.ts';
-import { endOfChain, supplySec } from './horizon.ts';
+import { supplySec } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import { Refusal } from './refusal.ts';
 import type { RequestColumns } from './registration.ts';

@@ -1,9 +1,9 @@
 /** One look at the whole of an RA, for its operators. */
-import { type Time32, time32FromUnix, unixFromTime32 } from '@chrysalis/ieee1609dot2';
+import { endOfChain, type Time32, time32FromUnix, unixFromTime32 } from '@chrysalis/ieee1609dot2';
 import { type Database, type SqlWords, wordsOf } from '@chrysalis/store';
 import { type RawBuilder, sql } from 'kysely';
 import { PACE_SETTING } from './backlog.ts';
-import { endOfChain, LAST_I, lastPeriodIssuedBy, lastPeriodOfAll } from './horizon.ts';
+import { LAST_I, lastPeriodIssuedBy, lastPeriodOfAll } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import { MAX_WAITING } from './pca-requests.ts';
 import type { CertificateKind, DeviceStatus, IncidentTable, RaSchema } from './schema.ts';
