@@ -245,6 +245,16 @@ describe('a device that is told 0', () => {
     assert(Math.abs(at[1]! / I_PERIOD_LENGTH_SEC - 1) < 0.01, String(at));
   });
 
+  it('ends with its enrollment certificate also when .info promises something for later', async () => {
+    const { at, clock, end } = await told((_, { ra }) => {
+      Object.assign(ra.files, { chains: chainFile(1, 1), policy: policyFile(1, 1) });
+      ra.info = infoOf(0x7fff_ffff);
+      return true;
+    });
+    assert.equal(at.length, 1);
+    assert.equal(time32FromUnix(clock.unixMs), end);
+  });
+
   it('ends when its enrollment certificate is over, and not before', async () => {
     const { at, clock, end } = await told(() => true);
     assert.equal(time32FromUnix(clock.unixMs), end);
