@@ -4,8 +4,8 @@ import type { DeviceReport, RegistrationReport, ReportedPoint } from '@chrysalis
 import { formatHex } from '@chrysalis/scms';
 import { counted, formatCount, section } from './text-layout.ts';
 
-/** Numbers of files that are missing, shown to people; JSON has all. */
-const MOST_MISSING = 10;
+/** Numbers of files, those that are missing or were given up, shown to people; JSON has all. */
+const MOST_NUMBERS = 10;
 
 /** Keys are stable: docs/reference/status.md. Times as in ISO 8601, null where there is none. */
 export function deviceJson(report: DeviceReport): object {
@@ -40,6 +40,7 @@ function registrationJson(registration: RegistrationReport): object {
     fetchedThrough: pointJson(registration.fetchedThrough),
     onItsWay: { ...onItsWay, nextAttemptAt: timeOrNull(onItsWay.nextAttemptAt) },
     files: registration.files,
+    givenUp: registration.givenUp.map(({ i, at }) => ({ i, at: formatTime32(at) })),
     failures: registration.failures,
     nextTryAt: timeOrNull(registration.nextTryAt),
     info: { answer: info.answer, time: timeOrNull(info.time), why: info.why },
@@ -72,6 +73,7 @@ function registrationText(registration: RegistrationReport): string {
     ['last possible', pointText(registration.last)],
     ['on its way', onItsWayText(registration.onItsWay)],
     ['files there', filesText(registration.files)],
+    ['given up', givenUpText(registration.givenUp)],
     ['failures', failures === 0 ? 'none' : failuresText(failures, nextTryAt)],
     ['.info', `${infoText(info)} (${info.why})`],
     ['next step', registration.nextStep],
@@ -104,9 +106,20 @@ function onItsWayText(way: RegistrationReport['onItsWay']): string {
 
 function filesText({ expected, missing }: RegistrationReport['files']): string {
   if (missing.length === 0) return formatCount(expected);
-  const more = missing.length > MOST_MISSING ? ', ...' : '';
-  const numbers = missing.slice(0, MOST_MISSING).join(', ');
-  return `${formatCount(expected - missing.length)} of ${formatCount(expected)}: lost i = ${numbers}${more}`;
+  return `${formatCount(expected - missing.length)} of ${formatCount(expected)}: lost ${numbersText(missing)}`;
+}
+
+/** The PCA has certified their keys before: they are never made, and the device passes over them. */
+function givenUpText(givenUp: RegistrationReport['givenUp']): string {
+  const [first] = givenUp;
+  if (first === undefined) return 'none';
+  const since = givenUp.reduce((time, { at }) => Math.min(time, at), first.at);
+  return `${numbersText(givenUp.map(({ i }) => i))}, since ${formatTime32(since)}`;
+}
+
+function numbersText(numbers: readonly number[]): string {
+  const more = numbers.length > MOST_NUMBERS ? ', ...' : '';
+  return `i = ${numbers.slice(0, MOST_NUMBERS).join(', ')}${more}`;
 }
 
 function pointText(point: ReportedPoint | undefined): string {

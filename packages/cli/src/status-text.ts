@@ -8,7 +8,7 @@ const STATUSES = ['active', 'paused', 'failed', 'replaced'] as const;
 
 /** Keys are stable: docs/reference/status.md. Times as in ISO 8601, null where there is none. */
 export function statusJson(status: RaStatus, ra: string): object {
-  const { failing, horizon, shuffle, pca, backlog, generation } = status;
+  const { failing, horizon, shuffle, pca, backlog, givenUp, generation } = status;
   const { furthestBehind } = horizon;
   return {
     ra,
@@ -48,6 +48,13 @@ export function statusJson(status: RaStatus, ra: string): object {
       certificates: backlog.certificates,
       perHour: backlog.perHour ?? null,
       doneAt: timeOrNull(backlog.doneAt),
+    },
+    givenUp: {
+      count: givenUp.count,
+      isMore: givenUp.isMore === true,
+      firstAt: timeOrNull(givenUp.firstAt),
+      lastAt: timeOrNull(givenUp.lastAt),
+      lastI: givenUp.lastI ?? null,
     },
     rates: status.rates,
     incidents: status.incidents.map(({ source, message, firstAt, lastAt, count }) => ({
@@ -143,7 +150,7 @@ function horizonText({ horizon, at }: RaStatus): string {
 }
 
 function pipelineText(status: RaStatus): string {
-  const { workers, linkageCache, shuffle, pca, batches, backlog, at } = status;
+  const { workers, linkageCache, shuffle, pca, batches, backlog, givenUp, at } = status;
   const age = (time: Time32 | undefined) =>
     time === undefined ? '' : `, oldest ${formatSeconds(Math.max(0, at - time))}`;
   const opens =
@@ -170,6 +177,7 @@ function pipelineText(status: RaStatus): string {
       `${formatCount(batches.inTheMaking)} in the making, ${formatCount(batches.complete)} to be filed`,
     ],
     ['lacking', backlogText(backlog, at)],
+    ['given up', givenUpText(givenUp, at)],
   ]);
 }
 
@@ -177,6 +185,12 @@ function backlogText({ certificates, perHour, doneAt }: RaStatus['backlog'], at:
   const pace = perHour === undefined ? '' : `, ${formatCount(perHour)} an hour when busy`;
   const done = doneAt === undefined ? '' : `, all there ${inWords(doneAt, at)}`;
   return `${counted(certificates, 'certificate')}${pace}${done}`;
+}
+
+function givenUpText(givenUp: RaStatus['givenUp'], at: Time32): string {
+  const { count, firstAt, lastAt, lastI } = givenUp;
+  if (firstAt === undefined || lastAt === undefined) return 'none';
+  return `${atLeast(givenUp)}${counted(count, 'file')} since ${inWords(firstAt, at)}, last i = ${lastI} ${inWords(lastAt, at)}`;
 }
 
 function ratesText({ rates }: RaStatus): string {

@@ -1,6 +1,10 @@
 /** `chrysalis device show`, on the state of an RA that serves a device. */
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { describe, it } from 'node:test';
+import { formatTime32 } from '@chrysalis/ieee1609dot2';
+import { openObjectStore } from '@chrysalis/store';
 import { run } from './run-main.ts';
 import { stateDirectory } from './served.ts';
 
@@ -11,6 +15,7 @@ interface DeviceJson {
     readonly requestHash: string;
     readonly filedThrough: { readonly i: number; readonly start: string; readonly end: string };
     readonly fetchedThrough: unknown;
+    readonly givenUp: unknown;
     readonly info: { readonly answer: string; readonly time: string | null; readonly why: string };
     readonly nextStep: string;
   }[];
@@ -60,6 +65,42 @@ describe('chrysalis device show', () => {
     // What was fetched is noted behind the answers: at the end for sure.
     const [stopped] = (await json('device', 'show', id)) as DeviceJson[];
     assert.deepEqual(stopped?.registrations[0]?.fetchedThrough, filedThrough);
+    assert.deepEqual(stopped?.registrations[0]?.givenUp, []);
+  });
+
+  it('tells which weeks were given up, and `status` how many', async (t) => {
+    const { cli, json, directory, serve, enroll } = await stateDirectory(t);
+    const ra = await serve();
+    const { id, topUp } = await enroll(ra.url);
+    await topUp();
+    await ra.stop();
+    assert.match((await cli('status')).stdout, /^ {2}given up +none$/m);
+    assert.match((await cli('device', 'show', id)).stdout, /^ {2}given up +none$/m);
+    // As if the PCA had certified the second week for another database, and its file were not there.
+    const database = new DatabaseSync(join(directory, 'ra', 'chrysalis.db'));
+    const { i, time } = database
+      .prepare('select filed_through as i, registered_at as time from device')
+      .get() as { i: number; time: number };
+    database.prepare('insert into given_up values (1, ?, ?, ?)').run(i, i, time);
+    database.close();
+    const objects = await openObjectStore(`file:${join(directory, 'ra', 'objects')}`);
+    await objects.deleteAll(String(i));
+    const at = formatTime32(time);
+    const [report] = (await json('device', 'show', id)) as DeviceJson[];
+    assert.deepEqual(report?.registrations[0]?.givenUp, [{ i, at }]);
+    assert.match(
+      (await cli('device', 'show', id)).stdout,
+      new RegExp(`^ {2}files there +1\\n {2}given up +i = ${i}, since ${at}$`, 'm'),
+    );
+    const { givenUp } = (await json('status')) as { givenUp: unknown };
+    const expected = { count: 1, isMore: false, firstAt: at, lastAt: at, lastI: i };
+    assert.deepEqual(givenUp, expected);
+    const { stdout } = await cli('status');
+    assert.match(
+      stdout,
+      new RegExp(`^ {2}given up +1 file since ${at} .*, last i = ${i} ${at}`, 'm'),
+    );
+    assert.match(stdout, /^ {2}! 1 file given up: the PCA has certified their keys before$/m);
   });
 
   it('refuses what is no hash, and what it does not know', async (t) => {

@@ -78,6 +78,7 @@ describe('chrysalis status', () => {
       'pca',
       'batches',
       'backlog',
+      'givenUp',
       'rates',
       'incidents',
       'endings',

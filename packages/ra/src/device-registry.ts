@@ -161,7 +161,7 @@ async function retire(query: Transaction<RaSchema>, former: KnownDevice): Promis
     [former.id, former.fetched_through],
   );
   if (retired === 0) return false;
-  for (const table of ['linkage', 'pca_request', 'batch', 'response', 'filed']) {
+  for (const table of ['linkage', 'pca_request', 'batch', 'response', 'filed', 'given_up']) {
     await change(query, `delete from ${table} where device_id = ?`, [former.id]);
   }
   return true;

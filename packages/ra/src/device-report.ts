@@ -104,6 +104,8 @@ export interface RegistrationReport {
   };
   /** Files that should lie in the object store now, and those of them that do not. */
   readonly files: { readonly expected: number; readonly missing: readonly number[] };
+  /** Numbers of files whose periods are not over, that are not there and never will be, and when they were given up. */
+  readonly givenUp: readonly { readonly i: number; readonly at: Time32 }[];
   /** Failures in a row that are its own, and when it is tried again. */
   readonly failures: number;
   readonly nextTryAt: Time32 | undefined;
@@ -201,7 +203,7 @@ async function reportOf(
   now: Time32,
 ): Promise<RegistrationReport> {
   const onItsWay = await onItsWayOf(options.database, row.id);
-  const files = await filesOf(options, row);
+  const { files, givenUp } = await filesOf(options, row);
   const at = (i: number) => pointOf(options, row, i);
   const through = (i: number) => (i < row.first_i ? undefined : at(i));
   const isActive = row.status === 'active' && blacklist === undefined;
@@ -224,6 +226,7 @@ async function reportOf(
     fetchedThrough: row.fetched_through < 0 ? undefined : at(row.fetched_through),
     onItsWay,
     files,
+    givenUp,
     failures: row.failures,
     nextTryAt: row.failures > 0 && isActive ? row.retry_at : undefined,
     info: infoOf(options, row, blacklist, { next, now }),
@@ -266,11 +269,14 @@ async function onItsWayOf(
   };
 }
 
-/** Files of periods that were not dropped yet, which were filed: each is looked for. */
+/**
+ * Files of periods that were not dropped yet, which were filed or given up: each is looked for. One that was given up may be
+ * there all the same, when objects were newer than the database: then it is a file like others.
+ */
 async function filesOf(
   { database, objects, iPeriod }: DeviceReportOptions,
   row: Row,
-): Promise<RegistrationReport['files']> {
+): Promise<Pick<RegistrationReport, 'files' | 'givenUp'>> {
   const droppedThrough = (await readSetting(database.query, 'dropped_through')) ?? -1;
   const beyondGap = await database.query
     .selectFrom('filed')
@@ -288,7 +294,15 @@ async function filesOf(
   for (const i of expected) {
     if ((await objects.get(fileKey(row, i, iPeriod))) === undefined) missing.push(i);
   }
-  return { expected: expected.length, missing };
+  const noted = await database.query
+    .selectFrom('given_up')
+    .select(['i', 'given_up_at as at'])
+    .where('device_id', '=', row.id)
+    .orderBy('i')
+    .execute();
+  const givenUp = noted.filter(({ i }) => missing.includes(i));
+  const lost = missing.filter((i) => !givenUp.some((file) => file.i === i));
+  return { files: { expected: expected.length - givenUp.length, missing: lost }, givenUp };
 }
 
 function infoOf(

@@ -53,7 +53,7 @@ export class PcaDispatch {
     );
     this.#certified += await this.#requests.record(results);
     this.#explain(results);
-    const givenUp = await this.#requests.giveUp(results);
+    const givenUp = await this.#requests.giveUp(results, now);
     for (const week of givenUp)
       log.error({ ...week }, 'certificates are given up: the PCA has certified these keys before');
     const silent = results.filter(({ outcome }) => outcome.type === 'silent');

@@ -244,12 +244,13 @@ export class PcaRequests {
 
   /**
    * Gives up files of which the PCA has said again and again that it will certify nothing more: what belongs to them goes,
-   * and their devices move on to the files after them. A file that was there before stays.
+   * their devices move on to the files after them, and it is written down for operators. A file that was there before stays.
    *
    * @returns those that are given up now
    */
   async giveUp(
     results: readonly { readonly request: DueRequest; readonly outcome: Outcome }[],
+    now: Time32,
   ): Promise<readonly { readonly deviceId: number; readonly i: number }[]> {
     const hopeless = results.filter(
       ({ request, outcome }) =>
@@ -260,8 +261,13 @@ export class PcaRequests {
       const givenUp: { readonly deviceId: number; readonly i: number }[] = [];
       for (const { request } of hopeless) {
         const { deviceId, i } = request;
-        const batch = 'delete from batch where device_id = ? and i = ?';
-        if ((await change(query, batch, [deviceId, i])) === 0) continue;
+        const batch = 'delete from batch where device_id = ? and i = ? returning period';
+        const { rows } = await query.executeQuery<{ period: number }>(
+          CompiledQuery.raw(batch, [deviceId, i]),
+        );
+        const noted = rows.map(({ period }) => [deviceId, i, period, now]);
+        if (noted.length === 0) continue;
+        await insertRows(query, 'given_up (device_id, i, period, given_up_at)', noted);
         await change(query, 'delete from response where device_id = ? and i = ?', [deviceId, i]);
         await markFiled(query, deviceId, i);
         // Nothing of this speaks against what comes next.

@@ -49,6 +49,7 @@ export async function* dropPeriods(drop: PeriodDrop): AsyncGenerator<void, void>
   yield* forgetRequests(drop);
   yield* forgetBatches(drop);
   yield* forgetLinkage(drop);
+  yield* whileAny(drop, (query, most) => forgetGivenUp(query, last, most));
   if (await someMayBeBehind(drop)) yield* catchUpAll(drop);
   if (seenBefore !== undefined) {
     yield* whileAny(drop, (query, most) => pause(query, seenBefore, most));
@@ -313,6 +314,20 @@ async function forgetClosed(query: Transaction<RaSchema>, from: number, to: numb
     `delete from filed where device_id > ? and device_id <= ?
       and i <= (select filed_through from device where id = device_id)`,
     [from, to],
+  );
+}
+
+/** Files that were given up are lacking no more when their period is over. */
+function forgetGivenUp(
+  query: Database<RaSchema>['query'],
+  last: number,
+  most: number,
+): Promise<number> {
+  return change(
+    query,
+    `delete from given_up where (device_id, i) in (
+      select device_id, i from given_up where period <= ? limit ?)`,
+    [last, most],
   );
 }
 

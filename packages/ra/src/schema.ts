@@ -167,6 +167,15 @@ export interface FiledTable {
   readonly i: number;
 }
 
+/** A file that will never be made: the PCA has certified its keys for requests that are not known here. Goes with its period. */
+export interface GivenUpTable {
+  readonly device_id: number;
+  readonly i: number;
+  /** The i-period with which it would be over. */
+  readonly period: number;
+  readonly given_up_at: number;
+}
+
 export interface BlacklistTable {
   readonly enrollment_hash: Uint8Array;
   readonly reason: string;
@@ -238,6 +247,7 @@ export interface RaSchema {
   readonly batch: BatchTable;
   readonly response: ResponseTable;
   readonly filed: FiledTable;
+  readonly given_up: GivenUpTable;
   readonly blacklist: BlacklistTable;
   readonly ma_request: MaRequestTable;
   readonly setting: SettingTable;
@@ -260,6 +270,12 @@ const UNCOUNT_OLD = `update device_count set count = count - 1 where ${OLD_COUNT
 const NOTE_EPOCHS = `update batch set epoch = (select epoch from shuffle)
   where (device_id, i) in (
     select device_id, i from pca_request where epoch = (select epoch from shuffle))`;
+
+/** A restored fleet may have given up a week of every device: it is looked at by time, and dropped by period. */
+const GIVEN_UP_INDEXES = [
+  'create index given_up_by_time on given_up (given_up_at)',
+  'create index given_up_by_period on given_up (period)',
+];
 
 export const RA_MIGRATIONS: readonly Migration[] = [
   {
@@ -527,6 +543,29 @@ export const RA_MIGRATIONS: readonly Migration[] = [
         until bigint not null,
         primary key (role, name)
       )`,
+    ],
+  },
+  {
+    name: '0010-given-up',
+    statements: [
+      `create table given_up (
+        device_id integer not null,
+        i integer not null,
+        period integer not null,
+        given_up_at integer not null,
+        primary key (device_id, i)
+      ) strict, without rowid`,
+      ...GIVEN_UP_INDEXES,
+    ],
+    postgres: [
+      `create table given_up (
+        device_id bigint not null,
+        i bigint not null,
+        period bigint not null,
+        given_up_at bigint not null,
+        primary key (device_id, i)
+      )`,
+      ...GIVEN_UP_INDEXES,
     ],
   },
 ];

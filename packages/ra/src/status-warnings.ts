@@ -24,6 +24,7 @@ export type WarningCode =
   | 'devices-failed'
   | 'devices-blocked'
   | 'devices-without-current'
+  | 'files-given-up'
   | 'enrollments-ending';
 
 export interface Warning {
@@ -78,7 +79,7 @@ export function warningsOf(
   status: Omit<RaStatus, 'warnings'>,
   surroundings: Pick<StatusSurroundings, 'iPeriod' | 'policy'>,
 ): readonly Warning[] {
-  const { at: now, devices, failing, linkageCache, incidents, pca, horizon } = status;
+  const { at: now, devices, failing, linkageCache, incidents, pca, horizon, givenUp } = status;
   const supplySec = surroundings.policy.weeksAhead * surroundings.iPeriod.lengthSec;
   const failed = devices
     .filter((row) => row.status === 'failed')
@@ -106,6 +107,11 @@ export function warningsOf(
     horizon.withoutCurrent > horizon.newRegistrations && {
       code: 'devices-without-current',
       message: `${devicesOf(horizon.withoutCurrent)} without certificates of the current period, ${horizon.newRegistrations} of them new at most`,
+    },
+    givenUp.count > 0 && {
+      code: 'files-given-up',
+      message: `${atLeast(givenUp)}${givenUp.count} ${plural('file', givenUp.count)} given up: the PCA has certified their keys before`,
+      ...(givenUp.firstAt !== undefined && { at: givenUp.firstAt }),
     },
     failing.count > 0 && {
       code: 'devices-failing',

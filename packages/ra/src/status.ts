@@ -1,9 +1,10 @@
 /** One look at the whole of an RA, for its operators. */
-import { endOfChain, type Time32, time32FromUnix, unixFromTime32 } from '@chrysalis/ieee1609dot2';
+import { type Time32, time32FromUnix, unixFromTime32 } from '@chrysalis/ieee1609dot2';
 import { type Database, type SqlWords, wordsOf } from '@chrysalis/store';
 import { type RawBuilder, sql } from 'kysely';
 import { PACE_SETTING } from './backlog.ts';
-import { LAST_I, lastPeriodIssuedBy, lastPeriodOfAll } from './horizon.ts';
+import { type GenerationEnd, generationEnd } from './generation-end.ts';
+import { lastPeriodOfAll } from './horizon.ts';
 import type { RaOptions } from './options.ts';
 import { MAX_WAITING } from './pca-requests.ts';
 import type { CertificateKind, DeviceStatus, IncidentTable, RaSchema } from './schema.ts';
@@ -89,6 +90,17 @@ export interface BacklogStatus {
   readonly doneAt?: Time32;
 }
 
+/** Files that will never be made, for the PCA certifies none of their keys a second time, and whose periods are not over. */
+export interface GivenUpStatus {
+  /** {@link MOST_COUNTED} or more of them. */
+  readonly count: number;
+  readonly isMore?: true;
+  readonly firstAt?: Time32;
+  readonly lastAt?: Time32;
+  /** The number of the last one. */
+  readonly lastI?: number;
+}
+
 export interface RateStatus {
   /** Since the full hour. */
   readonly thisHour: number;
@@ -101,15 +113,6 @@ export interface RateStatus {
 export interface Incident extends Omit<IncidentTable, 'first_at' | 'last_at'> {
   readonly firstAt: Time32;
   readonly lastAt: Time32;
-}
-
-/** When the RA can make nothing more, if nothing is renewed. */
-export interface GenerationEnd {
-  /** The first i that cannot be made. */
-  readonly firstI: number;
-  /** From then on a period is missing that the policy wants, or nothing is made at all. */
-  readonly stopsAt: Time32;
-  readonly because: Ending;
 }
 
 /** What {@link raStatus} tells. Times are Time32. */
@@ -133,6 +136,7 @@ export interface RaStatus {
   /** Files that lack certificates, and complete ones that wait to be filed. */
   readonly batches: { readonly inTheMaking: number; readonly complete: number };
   readonly backlog: BacklogStatus;
+  readonly givenUp: GivenUpStatus;
   readonly rates: Readonly<Record<'certificates' | 'batches' | 'registrations', RateStatus>>;
   /** Beginning of the last hour in which anything was filed or registered. */
   readonly lastActivity?: Time32;
@@ -191,6 +195,7 @@ export async function raStatus(
     pca: pcaOf(read.pca),
     batches: read.batches,
     backlog: backlogOf(read, policy, now),
+    givenUp: givenUpOf(read.givenUp),
     rates: ratesOf(read.tallies, now),
     ...given('lastActivity', read.lastActivity),
     incidents: read.incidents.toSorted((a, b) => b.lastAt - a.lastAt),
@@ -229,6 +234,12 @@ interface Read {
     readonly nextAttemptAt: Time32 | null;
   };
   readonly batches: { readonly inTheMaking: number; readonly complete: number };
+  readonly givenUp: {
+    readonly count: number;
+    readonly firstAt: Time32 | null;
+    readonly lastAt: Time32 | null;
+    readonly lastI: number | null;
+  };
   readonly tallies: readonly {
     readonly hour: Time32;
     readonly name: string;
@@ -324,6 +335,11 @@ async function readAll(
     batches: sql`select ${object}(
         'inTheMaking', count(*) filter (where missing > 0),
         'complete', count(*) filter (where missing = 0)) from batch`,
+    givenUp: sql`select ${object}(
+        'count', (select count(*) from (select 1 from given_up limit ${sql.lit(MOST_COUNTED + 1)}) as found),
+        'firstAt', (select min(given_up_at) from given_up),
+        'lastAt', (select max(given_up_at) from given_up),
+        'lastI', (select i from given_up order by given_up_at desc, i desc limit 1))`,
     tallies: rows(
       ['hour', 'name', 'count'],
       sql`select hour, name, count from tally where hour >= ${hourOf(now) - DAY_SEC}`,
@@ -428,6 +444,15 @@ function backlogOf(
   return { certificates, perHour, ...given('doneAt', isTold ? now + lastsSec : null) };
 }
 
+function givenUpOf({ count, firstAt, lastAt, lastI }: Read['givenUp']): GivenUpStatus {
+  return {
+    ...countedOf(count, count),
+    ...given('firstAt', firstAt),
+    ...given('lastAt', lastAt),
+    ...given('lastI', lastI),
+  };
+}
+
 function ratesOf(tallies: Read['tallies'], now: Time32): RaStatus['rates'] {
   const hour = hourOf(now);
   const rate = (name: string): RateStatus => {
@@ -445,39 +470,6 @@ function ratesOf(tallies: Read['tallies'], now: Time32): RaStatus['rates'] {
     batches: rate('batches'),
     registrations: rate('registrations'),
   };
-}
-
-/**
- * The PCA, and what is above it, cuts the supply before it ends: no certificate outlives it. Without a valid certificate of the
- * RA or of an LA nothing is made at all.
- */
-function generationEnd(
-  { iPeriod, policy, pca }: StatusSurroundings,
-  endings: readonly Ending[],
-): GenerationEnd {
-  const firstI = lastPeriodIssuedBy(pca.certificate, iPeriod) + 1;
-  const chainEnd = endOfChain(pca.certificate);
-  const ofPca: GenerationEnd = {
-    firstI,
-    stopsAt: iPeriod.start(firstI - policy.weeksAhead + 1),
-    because: first(endings, ({ endsAt, role }) => endsAt === chainEnd && ISSUING.has(role)),
-  };
-  const others = (['la1', 'la2', 'ra'] as const).map((role): GenerationEnd => {
-    const because = first(endings, (one) => one.role === role);
-    const { endsAt } = because;
-    return { firstI: iPeriod.at(endsAt - 1) + policy.weeksAhead, stopsAt: endsAt, because };
-  });
-  // Where i itself ends, no certificate is to blame.
-  const ends = firstI > LAST_I ? others : [ofPca, ...others];
-  return ends.reduce((a, b) => (b.stopsAt < a.stopsAt ? b : a));
-}
-
-const ISSUING: ReadonlySet<string> = new Set(['pca', 'ica', 'root']);
-
-function first(endings: readonly Ending[], is: (one: Ending) => boolean): Ending {
-  const found = endings.find(is);
-  if (found === undefined) throw new TypeError('expected every certificate in use among the ends');
-  return found;
 }
 
 /** The months, in UTC, that lie at least in part in the time from `from` to before `until`. */
@@ -498,6 +490,6 @@ function hourOf(now: Time32): Time32 {
 }
 
 /** An optional property, absent when SQL says null. */
-function given<K extends string>(name: K, value: Time32 | null): { readonly [P in K]?: Time32 } {
-  return value === null ? {} : ({ [name]: value } as { readonly [P in K]: Time32 });
+function given<K extends string>(name: K, value: number | null): { readonly [P in K]?: number } {
+  return value === null ? {} : ({ [name]: value } as { readonly [P in K]: number });
 }

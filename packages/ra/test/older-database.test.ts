@@ -8,6 +8,8 @@ import { RA_MIGRATIONS, type RaSchema } from '@chrysalis/ra';
 import { type CertificateAuthority, timeOf } from '@chrysalis/scms';
 import { copyDatabases, createMemoryObjectStore, openDatabase } from '@chrysalis/store';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
+import { deviceReport } from '../src/device-report.ts';
+import { raStatus } from '../src/status.ts';
 import { createStage } from './stage.ts';
 
 const NOW = 722_000_000;
@@ -46,6 +48,35 @@ describe('an older copy of the database', () => {
       [i, i + 1, i + 2],
     );
 
+    // Operators see it, also of a process that starts now.
+    const surroundings = { ...restored.options, database: await openOld(t, old.path) };
+    const { givenUp, warnings } = await raStatus(
+      surroundings.database,
+      surroundings,
+      timeOf(restored.clock),
+    );
+    const rows = await back.query.selectFrom('given_up').selectAll().orderBy('i').execute();
+    assert.deepEqual(
+      rows.map(({ device_id, i: week, period }) => [device_id, week, period]),
+      [i, i + 1, i + 2].map((week) => [row?.id, week, week]),
+    );
+    const times = rows.map(({ given_up_at }) => given_up_at);
+    assert(times.every((time) => time > NOW && time <= timeOf(restored.clock)));
+    assert.equal(givenUp.count, 3);
+    assert.deepEqual([givenUp.firstAt, givenUp.lastAt], [Math.min(...times), Math.max(...times)]);
+    assert(warnings.some(({ code }) => code === 'files-given-up'));
+    const reported = async () => {
+      const hash = new Uint8Array(Buffer.from(device.hash, 'hex'));
+      const [report] = await deviceReport(surroundings, hash, timeOf(restored.clock));
+      return report!.registrations[0]!;
+    };
+    const shown = await reported();
+    assert.deepEqual(
+      shown.givenUp,
+      rows.map(({ i: week, given_up_at: at }) => ({ i: week, at })),
+    );
+    assert.deepEqual(shown.files, { expected: 0, missing: [] }, 'none is lost');
+
     restored.toPeriod(1);
     stage.toPeriod(1);
     await restored.settle();
@@ -54,6 +85,8 @@ describe('an older copy of the database', () => {
     await restored.settle();
     assert(await restored.download(restored.ra, device, i + 3), 'the week after them is there');
     assert.equal(await restored.download(restored.ra, device, i + 1), undefined);
+    const kept = (await reported()).givenUp.map((file) => file.i);
+    assert.deepEqual(kept, [i + 1, i + 2], 'of a period that is over nothing is lacking');
   });
 
   it('costs nothing of what lies in the object store', async (t) => {
@@ -74,6 +107,10 @@ describe('an older copy of the database', () => {
       stage.clock.advance(1);
     }
     assert.deepEqual(await restored.download(restored.ra, device, i), before);
+    const hash = new Uint8Array(Buffer.from(device.hash, 'hex'));
+    const [report] = await deviceReport(restored.options, hash, timeOf(restored.clock));
+    const { files, givenUp } = report!.registrations[0]!;
+    assert.deepEqual([files, givenUp], [{ expected: 3, missing: [] }, []]);
   });
 });
 

@@ -108,6 +108,14 @@ async function createState(t: TestContext): Promise<Database<RaSchema>> {
       .values({ ...values, ...chains })
       .execute();
   }
+  await query
+    .insertInto('given_up')
+    .values(
+      [97, 98, 99, 100, 100, 101].map((period, n) => {
+        return { device_id: up + n, i: period, period, given_up_at: 0 };
+      }),
+    )
+    .execute();
   for (const period of [87, 88, 89]) {
     const create = `create table hpcr_${period} (hpcr blob primary key, device_id integer not null) strict, without rowid`;
     await query.executeQuery(CompiledQuery.raw(create));
@@ -191,6 +199,7 @@ describe('a period that is over', () => {
     assert.deepEqual(periods('linkage', 'i_max'), [101]);
     assert.deepEqual(periods('linkage_cache', 'i_max'), [101]);
     assert.deepEqual(content.filed, []);
+    assert.deepEqual(periods('given_up', 'period'), [101]);
     assert.deepEqual(
       Object.keys(content).filter((name) => name.startsWith('hpcr')),
       ['hpcr_89'],

@@ -49,9 +49,15 @@ describe('a second request for pseudonym certificates', () => {
     const first = await stage.register(stage.ra);
     await stage.settle();
     stage.clock.advance(1);
+    const givenUp = { i: stage.currentI(), period: stage.currentI(), given_up_at: 0 };
+    await stage.database.query
+      .insertInto('given_up')
+      .values({ device_id: 1, ...givenUp })
+      .execute();
     const second = await stage.register(stage.ra, withNewKeys(stage, first));
     await stage.settle();
-    for (const table of ['pca_request', 'batch', 'response', 'linkage', 'filed'] as const) {
+    const tables = ['pca_request', 'batch', 'response', 'linkage', 'filed', 'given_up'] as const;
+    for (const table of tables) {
       const left = await stage.database.query
         .selectFrom(table)
         .select('device_id')

@@ -266,6 +266,40 @@ describe('raStatus', () => {
     assert(messages.includes('at least 1000 enrollment certificates ending within 90 days'));
   });
 
+  it('counts the files that are given up, up to a thousand, with the first and the last', async (t) => {
+    const { database, options, clock } = await createScene(t);
+    const now = timeOf(clock);
+    const seen = async () => {
+      const { givenUp, warnings } = await raStatus(database, options, now);
+      return [givenUp, warnings.filter(({ code }) => code === 'files-given-up')];
+    };
+    assert.deepEqual(await seen(), [{ count: 0 }, []]);
+    const add = (
+      files: readonly (readonly [i: number, given_up_at: number])[],
+      device_id: number,
+    ) =>
+      database.query
+        .insertInto('given_up')
+        .values(files.map(([i, given_up_at]) => ({ device_id, i, period: i, given_up_at })))
+        .execute();
+    await add([[700, now - 50]], 1);
+    const message = (count: string) => `${count} given up: the PCA has certified their keys before`;
+    const one = { code: 'files-given-up', message: message('1 file'), at: now - 50 };
+    const times = { firstAt: now - 50, lastAt: now - 50, lastI: 700 };
+    assert.deepEqual(await seen(), [{ count: 1, ...times }, [one]]);
+    await add(
+      Array.from({ length: MOST_COUNTED }, (_, n) => [600 + n, now - 40] as const),
+      2,
+    );
+    await add([[650, now - 30]], 3);
+    const many = { ...one, message: message('at least 1000 files') };
+    const last = { lastAt: now - 30, lastI: 650 };
+    assert.deepEqual(await seen(), [
+      { count: 1000, isMore: true, firstAt: now - 50, ...last },
+      [many],
+    ]);
+  });
+
   it('notes the end of an enrollment certificate at registration', async (t) => {
     const scene = await createScene(t);
     const ra = await scene.start();
