@@ -1,19 +1,23 @@
 /** What `chrysalis simulate` says to people. */
 import { stripVTControlCharacters } from 'node:util';
-import type { CheckReport, Latency, SimulationReport } from '@chrysalis/fleet';
+import type { CheckReport, Latency, SimulationProgress, SimulationReport } from '@chrysalis/fleet';
+import { formatTime32, type Time32 } from '@chrysalis/ieee1609dot2';
 import type { TextOutput } from './context.ts';
 
 /** Between two progress lines: at a terminal one is written over the other. */
 const TERMINAL_MS = 1_000;
 const LOG_MS = 10_000;
+/** To the beginning of the line, and nothing on it. */
+const CLEAR = '\r\u001b[K';
 /** What a terminal shows of a finding; its words may come from a zip. */
 const MAX_PROBLEM_CHARACTERS = 200;
 
-/** One line of progress, now and then. */
+/** One line of progress, now and then. What is said last is written when it is time, though nothing more happens. */
 export class RunningLine {
   readonly #output: TextOutput;
   #writtenAt = -Infinity;
   #last: (() => string) | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(output: TextOutput) {
     this.#output = output;
@@ -22,10 +26,17 @@ export class RunningLine {
   /** @param text is asked for when it is time to write */
   write(text: () => string): void {
     this.#last = text;
-    const now = performance.now();
-    if (now - this.#writtenAt < (this.#output.isTTY ? TERMINAL_MS : LOG_MS)) return;
-    this.#writtenAt = now;
-    this.#put();
+    if (this.#timer !== undefined) return;
+    const leftMs =
+      this.#writtenAt + (this.#output.isTTY ? TERMINAL_MS : LOG_MS) - performance.now();
+    if (leftMs <= 0) this.#put();
+    else this.#timer = setTimeout(() => this.#put(), leftMs).unref();
+  }
+
+  /** A line of its own, that stays. */
+  note(text: string): void {
+    this.#output.write(`${this.#output.isTTY ? CLEAR : ''}chrysalis: ${text}\n`);
+    if (this.#output.isTTY && this.#last !== undefined) this.#put();
   }
 
   /** Leaves the last state on the screen. */
@@ -36,16 +47,44 @@ export class RunningLine {
   }
 
   #put(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#writtenAt = performance.now();
     const text = `chrysalis: ${this.#last?.()}`;
-    this.#output.write(this.#output.isTTY ? `\r\u001b[K${text}` : `${text}\n`);
+    this.#output.write(this.#output.isTTY ? `${CLEAR}${text}` : `${text}\n`);
   }
+}
+
+export function simulationLine(progress: SimulationProgress, devices: number, now: Time32): string {
+  const { phase, enrolled, provisioned, complete, failed, active, certificates, errors } = progress;
+  if (phase === 'enrollment') return `enrolled ${enrolled} of ${devices}`;
+  const { putOff, waiting, expectedAt } = progress;
+  const isWaiting = active === 0 && waiting > 0 && expectedAt !== undefined && expectedAt > now;
+  return (
+    `of ${devices}: ${provisioned} provisioned, ${complete} complete, ${failed} given up` +
+    `${putOff > 0 ? `, ${putOff} put off` : ''}; ` +
+    `${active} talking, ${certificates} certificates, ${errors} errors` +
+    `${isWaiting ? `; ${waiting} wait for the RA, which expects the next batch ${formatTime32(expectedAt)}` : ''}`
+  );
+}
+
+/** Said when the first device is put off, while others go on. */
+export function putOffNote(
+  { readyWeeks = 0, expectedAt = 0 }: SimulationProgress,
+  weeks: number,
+  longestWaitHours: number,
+): string {
+  return (
+    `the RA has ${readyWeeks} of ${weeks} weeks ready, and expects the next ${formatTime32(expectedAt)}: ` +
+    `devices are put off, for this run waits ${longestWaitHours} hours at most (--longest-wait)`
+  );
 }
 
 export function simulationText(report: SimulationReport): string {
   const { devices, requests, batches, certificates, generator, missed } = report;
   return [
     `devices: ${devices.asked}, of which ${devices.enrolled} enrolled, ${devices.provisioned} provisioned, ` +
-      `${devices.complete} complete, ${devices.failed} given up`,
+      `${devices.complete} complete, ${devices.failed} given up, ${devices.putOff} put off`,
     `this run: ${requests} requests, ${batches} batches, ${certificates} certificates, ${report.octets} octets`,
     `enrollment: ${report.enrollmentSec} s; load: ${report.loadSec} s`,
     `certificates per second: ${report.certificatesPerSec}`,

@@ -9,6 +9,7 @@ import {
   type SimulationReport,
   simulate,
 } from '@chrysalis/fleet';
+import { timeOf } from '@chrysalis/scms';
 import { type Command, InvalidArgumentError } from 'commander';
 import { loadConfig, publicUrlOf } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
@@ -16,7 +17,13 @@ import { parseUrl } from './ee-device.ts';
 import { hintOf } from './ee-progress.ts';
 import { openEnrollment } from './enroll.ts';
 import { openRaCustody } from './open-custody.ts';
-import { checkText, RunningLine, simulationText } from './simulate-text.ts';
+import {
+  checkText,
+  putOffNote,
+  RunningLine,
+  simulationLine,
+  simulationText,
+} from './simulate-text.ts';
 
 interface SimulateOptions {
   readonly dir: string;
@@ -27,6 +34,7 @@ interface SimulateOptions {
   readonly rate: number;
   readonly concurrency: number;
   readonly pollSec: number;
+  readonly longestWait: number;
   readonly ra?: URL;
   readonly keep?: boolean;
   readonly check?: boolean;
@@ -37,6 +45,9 @@ interface SimulateOptions {
 const DEFAULT_FLEET = './chrysalis-fleet';
 const DEFAULT_DEVICES = 100;
 const DEFAULT_WEEKS = 4;
+/** Longer than the shuffle may hold a request, by the policy of CAMP, and shorter than an i-period. */
+const DEFAULT_LONGEST_WAIT_HOURS = 72;
+const HOUR_SEC = 3_600;
 /** Beyond it, keys and fingerprints of a fleet would not fit into a machine. */
 const MAX_DEVICES = 1_000_000;
 /** The request is answered in the moment when it is made. */
@@ -61,6 +72,12 @@ export function addSimulateCommand(program: Command, context: CliContext): void 
       integer(1, 86_400),
       60,
     )
+    .option(
+      '--longest-wait <hours>',
+      'a device whose next batch the RA expects later is put off',
+      integer(1, 100_000),
+      DEFAULT_LONGEST_WAIT_HOURS,
+    )
     .option('--ra <url>', 'instead of the RA of the state directory', parseUrl)
     .option('--keep', 'keep the zips, and not their digests alone')
     .option('--check', 'download everything once more, and check it by the private keys')
@@ -72,7 +89,11 @@ export function addSimulateCommand(program: Command, context: CliContext): void 
 Devices are bootstrapped by the ECA of the state directory (--dir). Stop with Ctrl-C; the same command goes on where it
 stopped. Once all is there it does nothing, until other weeks begin or more devices are asked for.
 
-Exit status 1: a device was given up, or the check found something.
+An RA keeps no more weeks ready than weeks-ahead of its chrysalis.toml, or its policy, says; \`.info\` tells when it makes the
+next. Who asks for more --weeks is told so: devices that lack nothing else are put off, and the run ends. The same command
+goes on when there is more. --longest-wait lets it wait for what comes later.
+
+Exit status 1: a device was given up or put off, or the check found something.
 
 Examples:
   chrysalis simulate --devices 1000 --weeks 4 --rate 20
@@ -90,14 +111,20 @@ Examples:
 async function load(context: CliContext, options: SimulateOptions): Promise<void> {
   const { clock, signal, random } = context;
   const { devices = DEFAULT_DEVICES, weeks = DEFAULT_WEEKS, rate: ratePerSec } = options;
-  const { concurrency, pollSec, keep: keepsZips = false } = options;
+  const { concurrency, pollSec, longestWait, keep: keepsZips = false } = options;
   await using fleet = await Fleet.open(options.fleet, { create: random, keepsZips });
   const line = new RunningLine(context.stderr);
+  let isSaid = false;
   const report = await simulate({
     ...{ fleet, devices, weeks, ratePerSec, concurrency, pollSec, clock, signal },
+    longestWaitSec: longestWait * HOUR_SEC,
     enroll: lazyEnrollment(context, options),
     ...(options.ra && { raUrl: options.ra }),
-    onProgress: (progress) => line.write(() => simulationLine(progress, devices)),
+    onProgress(progress) {
+      if (progress.putOff > 0 && !isSaid) line.note(putOffNote(progress, weeks, longestWait));
+      isSaid = progress.putOff > 0;
+      line.write(() => simulationLine(progress, devices, timeOf(clock)));
+    },
   });
   line.end();
   print(context, options, report, simulationText(report));
@@ -110,18 +137,22 @@ async function load(context: CliContext, options: SimulateOptions): Promise<void
       },
     );
   }
+  if (report.putOff !== null) throw new CliError(...putOffError(report.putOff, weeks));
 }
 
-function simulationLine(
-  progress: Parameters<NonNullable<Parameters<typeof simulate>[0]['onProgress']>>[0],
-  devices: number,
-): string {
-  const { phase, enrolled, provisioned, complete, failed, active, certificates, errors } = progress;
-  if (phase === 'enrollment') return `enrolled ${enrolled} of ${devices}`;
-  return (
-    `of ${devices}: ${provisioned} provisioned, ${complete} complete, ${failed} given up; ` +
-    `${active} talking, ${certificates} certificates, ${errors} errors`
-  );
+function putOffError(
+  { readyWeeks, expectedAt }: NonNullable<SimulationReport['putOff']>,
+  weeks: number,
+): [string, { readonly hint: string }] {
+  const fewer = readyWeeks === 0 ? '' : `--weeks ${readyWeeks} is what there is; `;
+  return [
+    `expected ${weeks} weeks for every device, saw an RA that has ${readyWeeks} ready and expects the next ${expectedAt}`,
+    {
+      hint:
+        `${fewer}weeks-ahead of the RA's chrysalis.toml, or its policy, says how many it keeps; ` +
+        'the same command goes on then, and --longest-wait waits',
+    },
+  ];
 }
 
 async function check(context: CliContext, options: SimulateOptions): Promise<void> {

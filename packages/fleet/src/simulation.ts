@@ -13,7 +13,7 @@ import {
   type TlsContext,
   tlsContext,
 } from '@chrysalis/ee';
-import { unixFromTime32 } from '@chrysalis/ieee1609dot2';
+import { formatTime32, type Time32, unixFromTime32 } from '@chrysalis/ieee1609dot2';
 import { type Clock, timeOf } from '@chrysalis/scms';
 import { Agenda } from './agenda.ts';
 import { countEntries } from './batch-entries.ts';
@@ -44,6 +44,8 @@ export interface SimulationOptions {
   readonly concurrency: number;
   /** The longest that a device waits before it asks again for what is not there yet. */
   readonly pollSec: number;
+  /** A device is put off to another run when the RA expects what it lacks later than so many seconds from now; never when missing. */
+  readonly longestWaitSec?: number;
   /** Answers a SignedEeEnrollmentCertRequest with a bundle. */
   readonly enroll: (request: Uint8Array) => Promise<BundleFiles>;
   /** Instead of the RA of the bundles. */
@@ -63,8 +65,15 @@ export interface SimulationProgress {
   readonly provisioned: number;
   readonly complete: number;
   readonly failed: number;
+  /** Put off to another run. */
+  readonly putOff: number;
   /** Contacts under way. */
   readonly active: number;
+  /** Devices that come again, and what the RA told last of the time when the next batch is there. */
+  readonly waiting: number;
+  readonly expectedAt?: Time32;
+  /** Batches from the current period on that are there for the device that lacks most, of those that were put off. */
+  readonly readyWeeks?: number;
   /** Of this run. */
   readonly batches: number;
   readonly certificates: number;
@@ -75,9 +84,12 @@ export interface SimulationProgress {
 export interface SimulationReport {
   /** Stopped by the signal; the same call goes on. */
   readonly isInterrupted: boolean;
-  readonly devices: Pick<SimulationProgress, 'enrolled' | 'provisioned' | 'complete' | 'failed'> & {
-    readonly asked: number;
-  };
+  readonly devices: Pick<
+    SimulationProgress,
+    'enrolled' | 'provisioned' | 'complete' | 'failed' | 'putOff'
+  > & { readonly asked: number };
+  /** Of the devices that were put off: the batches that are there, and when the next of any is expected, as in ISO 8601. */
+  readonly putOff: { readonly readyWeeks: number; readonly expectedAt: string } | null;
   /** What was done in this run. */
   readonly enrollmentSec: number;
   readonly loadSec: number;
@@ -116,7 +128,8 @@ interface Visit {
 /**
  * Bootstraps the devices that are not yet, then lets them come to the RA at the given rate: each sends its request,
  * comes back at certDLTime, fetches its batches one after the other over one connection, and asks for `.info`. A device
- * that finds a batch missing comes back when `.info` says, or after `pollSec`.
+ * that finds a batch missing comes back when `.info` says, or after `pollSec`; when `.info` says later than
+ * `longestWaitSec`, in another run.
  *
  * Stop it anywhere and call it again: what was done is not asked for again, and a request that was under way is
  * taken up with the same octets.
@@ -139,7 +152,9 @@ class Simulation {
     provisioned: 0,
     complete: 0,
     failed: 0,
+    putOff: 0,
     active: 0,
+    waiting: 0,
     requests: 0,
     batches: 0,
     certificates: 0,
@@ -147,6 +162,8 @@ class Simulation {
     errors: 0,
   };
   #provisioned = new Map<number, number>();
+  #expectedAt: Time32 | undefined;
+  #putOff: { readonly readyWeeks: number; readonly expectedAt: Time32 } | undefined;
   #phase: SimulationProgress['phase'] = 'enrollment';
   #lastBatchAt = 0;
   #tls: { readonly root: string; readonly context: TlsContext } | undefined;
@@ -168,12 +185,15 @@ class Simulation {
     await this.#load();
     loop.disable();
     const { user, system } = process.cpuUsage(cpu);
-    const { enrolled, provisioned, complete, failed, requests, ...done } = this.#counts;
+    const { enrolled, provisioned, complete, failed, putOff, requests, ...done } = this.#counts;
     const loadSec = (performance.now() - loadStart) / 1000;
     const busySec = Math.max(0, this.#lastBatchAt - loadStart) / 1000;
     return {
       isInterrupted: this.#isStopped,
-      devices: { asked: this.#options.devices, enrolled, provisioned, complete, failed },
+      devices: { asked: this.#options.devices, enrolled, provisioned, complete, failed, putOff },
+      putOff: this.#putOff
+        ? { ...this.#putOff, expectedAt: formatTime32(this.#putOff.expectedAt) }
+        : null,
       enrollmentSec: round((loadStart - start) / 1000),
       loadSec: round(loadSec),
       requests,
@@ -259,6 +279,7 @@ class Simulation {
       const next = this.#agenda.take(now);
       if (next === undefined) break;
       if (next.item.isArrival) this.#late.record('other', now - next.due);
+      else counts.waiting -= 1;
       counts.active += 1;
       this.#visit(next.item).then(
         () => {
@@ -317,7 +338,8 @@ class Simulation {
     this.#provisioned.set(device, firstI);
     this.#counts.provisioned += 1;
     this.#counts.requests += 1;
-    this.#again(unixFromTime32(certDLTime), { ...visit, failed: 0, vain: 0 });
+    const due = unixFromTime32(certDLTime);
+    this.#awaitFile(certDLTime, due, { ...visit, failed: 0, vain: 0 }, 0);
   }
 
   /** Fetches what is there; the first batch that is not there ends the contact. */
@@ -340,7 +362,26 @@ class Simulation {
       return;
     }
     const vain = fetched === 0 ? visit.vain + 1 : 0;
-    this.#again(this.#pauseUntil(await this.#askInfo(ee), vain), { ...visit, failed: 0, vain });
+    const expectedAt = await this.#askInfo(ee);
+    const due = this.#pauseUntil(unixFromTime32(expectedAt), vain);
+    const readyWeeks = missing[fetched]!.i - currentPeriod(ee.enrollment, this.#options.clock);
+    this.#awaitFile(expectedAt, due, { ...visit, failed: 0, vain }, Math.max(0, readyWeeks));
+  }
+
+  /** The device comes again at `due`; in another run, when what it lacks is expected later than this one waits. */
+  #awaitFile(expectedAt: Time32, due: number, visit: Visit, readyWeeks: number): void {
+    const { clock, longestWaitSec = Number.POSITIVE_INFINITY } = this.#options;
+    this.#expectedAt = expectedAt;
+    if (expectedAt - timeOf(clock) <= longestWaitSec) {
+      this.#again(due, visit);
+      return;
+    }
+    this.#counts.putOff += 1;
+    const putOff = this.#putOff ?? { readyWeeks, expectedAt };
+    this.#putOff = {
+      readyWeeks: Math.min(putOff.readyWeeks, readyWeeks),
+      expectedAt: Math.min(putOff.expectedAt, expectedAt),
+    };
   }
 
   /** Undefined when the RA has no such batch yet. */
@@ -354,10 +395,10 @@ class Simulation {
     }
   }
 
-  /** When the RA expects to have the next batch, Unix milliseconds. */
-  async #askInfo(ee: EndEntity): Promise<number> {
+  /** When the RA expects to have the next batch. */
+  async #askInfo(ee: EndEntity): Promise<Time32> {
     const info = await ee.info('pseudonym');
-    if (info.type === 'next') return unixFromTime32(info.time);
+    if (info.type === 'next') return info.time;
     throw new EeError('refused', 'expected the batch, saw an RA that makes no more');
   }
 
@@ -385,6 +426,7 @@ class Simulation {
   }
 
   #again(due: number, visit: Visit): void {
+    this.#counts.waiting += 1;
     this.#agenda.add(due, { ...visit, isArrival: false });
   }
 
@@ -401,7 +443,12 @@ class Simulation {
 
   #report(): void {
     const { requests: _, octets: __, ...counts } = this.#counts;
-    this.#options.onProgress?.({ phase: this.#phase, ...counts });
+    this.#options.onProgress?.({
+      phase: this.#phase,
+      ...counts,
+      ...(this.#expectedAt !== undefined && { expectedAt: this.#expectedAt }),
+      ...(this.#putOff && { readyWeeks: this.#putOff.readyWeeks }),
+    });
   }
 }
 

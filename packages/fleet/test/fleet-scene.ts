@@ -39,6 +39,8 @@ export async function scene(t: TestContext) {
   return {
     directory,
     ra,
+    clock,
+    url,
     handshakes,
     enrollments: () => enrollments,
     passWeek: () => {

@@ -41,6 +41,8 @@ export class MockFleetRa {
   readonly asked: string[] = [];
   /** Batches of later periods are not there yet. */
   readyThrough = Number.POSITIVE_INFINITY;
+  /** What `.info` says: a time that is past, as long as no test says another. */
+  expectedAt = 0x20_00_00_00;
   /** What is sent instead of a batch; undefined for HTTP 500. */
   tamper: (zip: Uint8Array, device: Registered, i: number) => Uint8Array | undefined = (zip) => zip;
   /** Whether requests are answered. */
@@ -124,11 +126,18 @@ export class MockFleetRa {
     const device = this.devices.find(({ hash }) => hash === formatHex(file.requestHash));
     if (device === undefined) return { status: 500 };
     this.asked.push(url.pathname === PATHS.info ? 'info' : opened.filename);
-    if (url.pathname === PATHS.info) return { status: 200, body: Uint8Array.of(0x20, 0, 0, 0) };
+    if (url.pathname === PATHS.info) return { status: 200, body: infoOf(this.expectedAt) };
     if (file.type !== 'batch' || file.i > this.readyThrough) return { status: 500 };
     const zip = this.tamper(this.zip(device, file.i), device, file.i);
     return zip === undefined ? { status: 500 } : { status: 200, body: zip };
   }
+}
+
+/** Time32 in four octets. */
+function infoOf(time: number): Uint8Array {
+  const octets = new Uint8Array(4);
+  new DataView(octets.buffer).setUint32(0, time);
+  return octets;
 }
 
 /** @param i in the names of the entries, whatever is in them */

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { formatTime32 } from '@chrysalis/ieee1609dot2';
+import { timeOf } from '@chrysalis/scms';
 import { CURRENT_I } from '../../ee/test/mock-scms.ts';
-import { Fleet } from '../src/index.ts';
+import { Fleet, type SimulationProgress } from '../src/index.ts';
 import { scene } from './fleet-scene.ts';
 import { PER_PERIOD } from './mock-fleet-ra.ts';
 
+const DAY_SEC = 86_400;
 const ZIP = /_([0-9A-F]+)\.zip$/i;
 
 describe('simulate', () => {
@@ -17,6 +20,7 @@ describe('simulate', () => {
       provisioned: 4,
       complete: 4,
       failed: 0,
+      putOff: 0,
     });
     assert.equal(report.isInterrupted, false);
     assert.equal(report.requests, 4);
@@ -116,6 +120,45 @@ describe('simulate', () => {
     assert.equal(first.length, 2);
     // Whoever finds nothing is told anew when to come, and so is who has all.
     assert.equal(ra.asked.filter((what) => what === 'info').length, refusals + 2);
+  });
+
+  it('puts off who lacks only what the RA expects later than it waits, and ends', async (t) => {
+    const { ra, clock, load } = await scene(t);
+    ra.readyThrough = CURRENT_I + 1;
+    ra.expectedAt = timeOf(clock) + 4 * DAY_SEC;
+    const seen: SimulationProgress[] = [];
+    const waits = { weeks: 4, longestWaitSec: 3 * DAY_SEC };
+    const report = await load({ ...waits, onProgress: (progress) => seen.push(progress) });
+    const counts = { asked: 4, enrolled: 4, provisioned: 4, complete: 0, failed: 0, putOff: 4 };
+    assert.deepEqual(report.devices, counts);
+    const expectedAt = formatTime32(ra.expectedAt);
+    assert.deepEqual(report.putOff, { readyWeeks: 2, expectedAt });
+    assert.equal(report.batches, 8, 'all that was there was fetched');
+    // Each asked once, was told, and came no more.
+    assert.equal(ra.asked.filter((what) => what === 'info').length, 4);
+    const first = seen.find(({ putOff }) => putOff > 0);
+    assert.deepEqual([first?.readyWeeks, first?.expectedAt], [2, ra.expectedAt]);
+    assert.equal(seen.at(-1)?.waiting, 0);
+    ra.readyThrough = CURRENT_I + 3;
+    const next = await load(waits);
+    assert.deepEqual([next.devices.complete, next.putOff], [4, null]);
+  });
+
+  it('waits for what is expected sooner, and says so', async (t) => {
+    const { ra, clock, load } = await scene(t);
+    ra.readyThrough = CURRENT_I;
+    ra.expectedAt = timeOf(clock) + 2 * DAY_SEC;
+    const report = await load({
+      devices: 2,
+      longestWaitSec: 3 * DAY_SEC,
+      onProgress({ active, waiting, expectedAt }) {
+        if (active > 0 || waiting < 2) return;
+        assert.equal(expectedAt, ra.expectedAt);
+        ra.readyThrough = CURRENT_I + 1;
+      },
+    });
+    assert.equal(ra.readyThrough, CURRENT_I + 1, 'nobody talked, and both waited');
+    assert.deepEqual([report.devices.complete, report.putOff], [2, null]);
   });
 
   it('gives a device up for this run when the RA refuses its request, and tries again in the next', async (t) => {
