@@ -1,6 +1,7 @@
 /*
- * The tables of an RA in PostgreSQL, as the migrations of SQLite have left them (`schema.ts` says what the columns mean):
- * the same names, columns and indexes, so that the same SQL finds the same rows. `schema.test.ts` compares the two.
+ * The tables of an RA in PostgreSQL, as the migrations of SQLite have left them (`schema-migrations.ts`; `schema.ts` says
+ * what the columns mean): the same names, columns and indexes, so that the same SQL finds the same rows. `postgres.test.ts`
+ * compares the two.
  */
 
 /** Rows of devices and files are updated again and again: room beside them keeps the new version on the same page. */

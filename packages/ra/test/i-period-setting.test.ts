@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { type Database, openDatabase } from '@chrysalis/store';
 import { fixIPeriod } from '../src/i-period-setting.ts';
-import { RA_MIGRATIONS, type RaSchema } from '../src/schema.ts';
+import type { RaSchema } from '../src/schema.ts';
+import { RA_MIGRATIONS } from '../src/schema-migrations.ts';
 
 const EPOCH = 347_619_603;
 const WEEK = 604_800;

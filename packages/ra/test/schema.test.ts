@@ -10,7 +10,8 @@ import { unzipSync } from 'fflate';
 import { CompiledQuery } from 'kysely';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { Pipeline } from '../src/pipeline.ts';
-import { RA_MIGRATIONS, type RaSchema } from '../src/schema.ts';
+import type { RaSchema } from '../src/schema.ts';
+import { RA_MIGRATIONS } from '../src/schema-migrations.ts';
 import type { Registered } from './scene.ts';
 import { cocoonKeyOf, cocoonKeysOf, createStage, hexOf } from './stage.ts';
 

@@ -4,7 +4,8 @@ import { describe, it } from 'node:test';
 import { openDatabase } from '@chrysalis/store';
 import type { Insertable } from 'kysely';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
-import { type DeviceTable, RA_MIGRATIONS, type RaSchema } from '../src/schema.ts';
+import type { DeviceTable, RaSchema } from '../src/schema.ts';
+import { RA_MIGRATIONS } from '../src/schema-migrations.ts';
 import { endOf, lifetimeOf, startOf, termsOf } from '../src/validity.ts';
 
 const HOUR = 3600;
