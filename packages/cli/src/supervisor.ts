@@ -67,14 +67,19 @@ export class Supervisor {
   }
 
   /**
-   * The back first: it brings the database up to date, and fills the PLV cache before a device can come.
+   * The back begins first: it brings the database up to date, and fills the PLV cache before a device can come. The fronts load
+   * their code meanwhile.
    *
    * @throws CliError when one cannot begin: none runs then
    */
   async start(): Promise<ProcessUrls> {
     try {
-      const back = await this.#fill(this.#back);
-      const fronts = await Promise.all(this.#fronts.map((place) => this.#fill(place)));
+      const [first, ...others] = [this.#back, ...this.#fronts].map((place) => ({
+        place,
+        child: this.#fork(place.role),
+      }));
+      const back = await this.#fill(first!.place, first!.child);
+      const fronts = await Promise.all(others.map(({ place, child }) => this.#fill(place, child)));
       return Object.assign({}, back, ...fronts);
     } catch (error) {
       await this.stop();
@@ -150,26 +155,33 @@ export class Supervisor {
     await Promise.all(ending.map((child) => child.end(how)));
   }
 
-  async #fill(place: Place): Promise<ProcessUrls> {
-    const { child, urls } = await this.#begin(place.role);
+  async #fill(place: Place, child = this.#fork(place.role)): Promise<ProcessUrls> {
+    const urls = await this.#begin(child);
     // Somebody else may have filled the place meanwhile.
     await this.#settle(place, child)?.end('leave');
     return urls;
   }
 
-  /** @throws CliError, Error; the process is gone then */
-  async #begin(role: ProcessRole): Promise<{ child: RaChild; urls: ProcessUrls }> {
-    const order = await this.#order();
-    if (this.#isStopping) throw new Error('expected an RA that goes on, saw it stop');
-    const writer = role === 'back' ? 'server' : this.#freeWriter();
-    const child = new RaChild({ role, writer });
+  /** A process that loads its code, and waits for its order. */
+  #fork(role: ProcessRole): RaChild {
+    const child = new RaChild({ role, writer: role === 'back' ? 'server' : this.#freeWriter() });
     this.#children.add(child);
     void child.ended.then(() => this.#children.delete(child));
     this.#connect(child);
+    return child;
+  }
+
+  /** @throws CliError, Error; the process is gone then */
+  async #begin(child: RaChild): Promise<ProcessUrls> {
+    const { role, writer, pid } = child;
+    const order = await this.#order();
+    if (this.#isStopping) {
+      await child.end('close');
+      throw new Error('expected an RA that goes on, saw it stop');
+    }
     const urls = await child.begin({ ...order, role, writer });
-    const { pid } = child;
     this.#log.info({ role, pid, writer }, 'a process of the RA serves');
-    return { child, urls };
+    return urls;
   }
 
   /** From now on its end is the place's to mend. @returns who was there before */
