@@ -26,6 +26,8 @@ import { type RaFixture, startRaFixture } from './support/ra-fixture.ts';
 
 const PROVISION = '/provision-pseudonym-certificate-batch';
 const random = systemRandom;
+/** However slow the machine of the tests is. */
+const NEVER_LATE = { shedAnonymousMs: 0, shedProvisioningMs: 0, shedDownloadsMs: 0 };
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 interface Honest {
@@ -86,6 +88,17 @@ async function start(t: TestContext, changes: Partial<RaSettings> = {}): Promise
     },
   };
   return scene;
+}
+
+/** All of a refusal, as it stands on the wire: Node would say 408. */
+function expectBare(answer: string, kind: string): void {
+  const [statusLine, ...lines] = answer.toLowerCase().split('\r\n');
+  assert.equal(statusLine, 'http/1.1 500 internal server error', kind);
+  const date = lines.find((line) => line.startsWith('date: ')) ?? '';
+  // The last two: no header more, and no body.
+  const expected = ['connection: close', 'content-length: 0', date, '', ''];
+  assert.deepEqual(lines.toSorted(), expected.toSorted(), kind);
+  assert.deepEqual(lines.slice(-2), ['', ''], kind);
 }
 
 /** Everything that comes until the peer closes. */
@@ -171,7 +184,7 @@ describe('a refusal', () => {
 
 describe('connections', () => {
   it('are closed, the slowest first, when there are too many, and devices are served', async (t) => {
-    const limits = { connections: 60, handshakes: 20, shedProvisioningMs: 0, shedDownloadsMs: 0 };
+    const limits = { connections: 60, handshakes: 20, ...NEVER_LATE };
     const scene = await start(t, { refusalTickMs: 50, limits });
     const { fixture, open, metric, ops } = scene;
     const devices = await Promise.all(Array.from({ length: 5 }, () => scene.register()));
@@ -219,7 +232,7 @@ describe('connections', () => {
     for (const socket of sockets) socket.destroy();
   });
 
-  it('that send a head or a body octet by octet are closed', async (t) => {
+  it('that send a head or a body octet by octet get the bare 500 when their time is over', async (t) => {
     const limits = { headTimeoutMs: 400, requestTimeoutMs: 800 };
     const { open } = await start(t, { refusalTickMs: 20, limits });
     const post = `POST ${PROVISION} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n`;
@@ -227,8 +240,9 @@ describe('connections', () => {
       ['GET /download/info HTTP/1.1\r\nX: ', post].map(async (text) => {
         const socket = await open(text);
         const drip = setInterval(() => socket.write('x'), 20);
-        await readAll(socket);
+        const answer = await readAll(socket);
         clearInterval(drip);
+        expectBare(answer, text);
       }),
     );
   });
@@ -300,36 +314,84 @@ function hog(ms: number): { stop(): void } {
 }
 
 describe('an RA that has too much to do', () => {
-  for (const [name, shedDownloadsMs, downloads] of [
-    ['gives up provisioning and serves files', 60_000, 200],
-    ['that is later still gives up both', 60, 500],
+  const LATE_MS = 50;
+  /** Later than it is made here. */
+  const LATER_MS = 60_000;
+  const CLASSES = ['anonymous', 'provisioning', 'download'] as const;
+  for (const [name, limits, refused] of [
+    [
+      'gives up what anybody may ask for first',
+      { shedAnonymousMs: LATE_MS, shedProvisioningMs: LATER_MS, shedDownloadsMs: LATER_MS },
+      1,
+    ],
+    [
+      'that is later gives up provisioning too, and serves files',
+      { shedAnonymousMs: LATE_MS, shedProvisioningMs: LATE_MS, shedDownloadsMs: LATER_MS },
+      2,
+    ],
+    [
+      'that is later still gives up everything',
+      { shedAnonymousMs: LATE_MS, shedProvisioningMs: LATE_MS, shedDownloadsMs: 60 },
+      3,
+    ],
   ] as const) {
     it(`${name}; its health is answered for, and it takes all again`, async (t) => {
-      const limits = { shedProvisioningMs: 50, shedDownloadsMs: 0 };
-      const scene = await start(t, { limits: { shedProvisioningMs: 0, shedDownloadsMs: 0 } });
+      const scene = await start(t, { limits: NEVER_LATE });
+      const { fixture, metric } = scene;
       const honest = await scene.register();
-      await scene.fixture.restart({ ops: { port: 0 }, limits: { ...limits, shedDownloadsMs } });
+      await fixture.restart({ ops: { port: 0 }, limits });
+      const statuses = async () => [
+        (await fixture.send('/download/policy/local')).status,
+        (await scene.provision()).status,
+        (await scene.download(honest)).status,
+      ];
       const hogging = hog(100);
-      const lag = () => scene.metric('chrysalis_event_loop_lag_seconds');
-      await scene.fixture.eventually(async () => ((await lag()) > 0.07 ? true : undefined));
-      assert.equal((await scene.provision()).status, 500);
-      assert.equal((await scene.download(honest)).status, downloads);
+      t.after(() => hogging.stop());
+      const lag = () => metric('chrysalis_event_loop_lag_seconds');
+      await fixture.eventually(async () => ((await lag()) > 0.07 ? true : undefined));
+      const expected = CLASSES.map((_, n) => (n < refused ? 500 : 200));
+      assert.deepEqual(await statuses(), expected);
       assert.equal((await scene.ops('/healthz')).status, 200);
-      assert.equal(await scene.metric('chrysalis_sheds_total{class="provisioning"}'), 1);
-      assert.equal(
-        await scene.metric('chrysalis_sheds_total{class="download"}'),
-        downloads === 500 ? 1 : 0,
-      );
-      assert.equal(
-        await scene.metric('chrysalis_refusals_total{code="5903"}'),
-        downloads === 500 ? 2 : 1,
-      );
+      for (const [n, kind] of CLASSES.entries()) {
+        assert.equal(await metric(`chrysalis_sheds_total{class="${kind}"}`), n < refused ? 1 : 0);
+      }
+      assert.equal(await metric('chrysalis_refusals_total{code="5903"}'), refused);
       hogging.stop();
-      await scene.fixture.eventually(async () => ((await lag()) < 0.05 ? true : undefined));
-      assert.equal((await scene.provision()).status, 200);
-      assert.equal((await scene.download(honest)).status, 200);
+      await fixture.eventually(async () => ((await lag()) < 0.05 ? true : undefined));
+      assert.deepEqual(await statuses(), [200, 200, 200]);
     });
   }
+
+  it('answers so many anonymous calls a second, and devices with a certificate beside them', async (t) => {
+    const scene = await start(t);
+    const { fixture, metric } = scene;
+    const honest = await scene.register();
+    // A burst of ten, and one more each second.
+    await fixture.restart({ ops: { port: 0 }, limits: { ...NEVER_LATE, anonymousPerSecond: 1 } });
+    const begun = performance.now();
+    const paths = [
+      '/download/policy/local',
+      '/download/local-certificate-chain',
+      '/retrieve-ra-certificate',
+    ];
+    const flood = Array.from({ length: 300 }, (_, n) => fixture.send(paths[n % 3] ?? ''));
+    assert.equal((await scene.provision()).status, 200);
+    assert.equal((await scene.download(honest)).status, 200);
+    const answers = await Promise.all(flood);
+    const served = answers.filter(({ status }) => status === 200).length;
+    const most = 10 + Math.ceil((performance.now() - begun) / 1000);
+    t.diagnostic(`${served} of ${answers.length} served, ${most} at most`);
+    assert(served >= 10 && served <= most, `${served} of ${most}`);
+    for (const { status, headers, body } of answers.filter(({ status }) => status !== 200)) {
+      assert.equal(status, 500);
+      assert.equal(body.length, 0);
+      assert.deepEqual(Object.keys(headers).toSorted(), ['connection', 'content-length', 'date']);
+    }
+    assert.equal(await metric('chrysalis_anonymous_over_budget_total'), 300 - served);
+    assert.equal(await metric('chrysalis_sheds_total{class="anonymous"}'), 300 - served);
+    assert.equal(await metric('chrysalis_sheds_total{class="provisioning"}'), 0);
+    assert.equal(await metric('chrysalis_sheds_total{class="download"}'), 0);
+  });
 
   it('takes so many downloads at a time, and other calls beside them', async (t) => {
     const gate = Promise.withResolvers<void>();
@@ -337,7 +399,7 @@ describe('an RA that has too much to do', () => {
     const { fixture, metric } = scene;
     const honest = await scene.register();
     const objects = gated(fixture.raOptions.objects, gate.promise);
-    const limits = { downloadsUnderWay: 2, shedProvisioningMs: 0, shedDownloadsMs: 0 };
+    const limits = { downloadsUnderWay: 2, ...NEVER_LATE };
     await fixture.restart({ ops: { port: 0 }, objects, limits });
     const i = fixture.raOptions.iPeriod.at(timeOf(fixture.clock));
     const batch = () =>

@@ -70,8 +70,7 @@ describe('chrysalis serve in several processes', () => {
         .replace('linkage-cache = 200', 'linkage-cache = 40')
         // The machine of a test may be slow, and the test is no flood.
         .replace('client-signature-ttl-sec = 5', 'client-signature-ttl-sec = 600')
-        .replace('shed-provisioning-ms = 250', 'shed-provisioning-ms = 0')
-        .replace('shed-downloads-ms = 1000', 'shed-downloads-ms = 0'),
+        .replaceAll(/^(shed-\w+-ms) = .*$/gm, '$1 = 0'),
     );
     await cli('keys', 'encrypt', '--cost', '14');
     await start();

@@ -29,7 +29,7 @@ export interface LiveRaOptions {
   readonly perWeek: number;
   /** Added to the scheduling priority: above 0, others go first. */
   readonly nice?: number;
-  /** `limits.shed-provisioning-ms`, and as much for downloads; its own when missing. 0: never, however slow the machine is. */
+  /** `limits.shed-…-ms` of all classes; its own when missing. 0: never, however slow the machine is. */
   readonly shedMs?: number | undefined;
   /** Of Node, before its own: what a control has it load. */
   readonly nodeArguments?: readonly string[];
@@ -140,7 +140,10 @@ async function make(
 async function setSheds(directory: string, ms: number): Promise<void> {
   const file = join(directory, 'chrysalis.toml');
   const text = await readFile(file, 'utf8');
-  const changed = text.replace(/^(shed-(?:provisioning|downloads)-ms) = \d+$/gm, `$1 = ${ms}`);
+  const changed = text.replace(
+    /^(shed-(?:anonymous|provisioning|downloads)-ms) = \d+$/gm,
+    `$1 = ${ms}`,
+  );
   await writeFile(file, changed);
 }
 

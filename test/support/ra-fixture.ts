@@ -208,7 +208,7 @@ export async function startRaFixture(options: FixtureOptions = {}): Promise<RaFi
     errorDetail: options.errorDetail ?? 'qa',
     refusalTickMs: 0,
     // However slow the machine of the tests is.
-    limits: { shedProvisioningMs: 0, shedDownloadsMs: 0 },
+    limits: { shedAnonymousMs: 0, shedProvisioningMs: 0, shedDownloadsMs: 0 },
     dialects: ['1.2.2', '1.2.4'],
     clock,
     random,

@@ -159,8 +159,12 @@ waiting-connections = 256
 provisioning-under-way = 256
 downloads-under-way = 1024
 anonymous-under-way = 256
-# When the RA is later than so many milliseconds on average, provisioning requests and reports are refused, and from the
-# second on everything is. 0: never.
+# What anybody may ask for needs no key: so many of these calls in a second, and at once what ten seconds have left
+# over. A device makes two in a visit. The CRL store has as many of its own. 0: no limit.
+anonymous-per-second = 2000
+# When the RA is later than so many milliseconds on average, it refuses what anybody may ask for; then provisioning
+# requests and reports; then everything. 0: never.
+shed-anonymous-ms = 125
 shed-provisioning-ms = 250
 shed-downloads-ms = 1000
 

@@ -154,7 +154,10 @@ const Schema = z.strictObject({
       'provisioning-under-way': z.int().min(0).max(100_000).default(256),
       'downloads-under-way': z.int().min(0).max(100_000).default(1024),
       'anonymous-under-way': z.int().min(0).max(100_000).default(256),
+      // Ten seconds' worth may come at once. 0: no limit.
+      'anonymous-per-second': z.int().min(0).max(1_000_000).default(2000),
       // Delay of the event loop. 0: never.
+      'shed-anonymous-ms': z.int().min(0).max(60_000).default(125),
       'shed-provisioning-ms': z.int().min(0).max(60_000).default(250),
       'shed-downloads-ms': z.int().min(0).max(60_000).default(1000),
     })

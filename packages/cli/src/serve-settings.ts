@@ -159,7 +159,9 @@ export function limitsOf(
       provisioningUnderWay: share(limits.provisioningUnderWay),
       downloadsUnderWay: share(limits.downloadsUnderWay),
       anonymousUnderWay: share(limits.anonymousUnderWay),
+      anonymousPerSecond: share(limits.anonymousPerSecond),
       // How late one process is says nothing of the others.
+      shedAnonymousMs: limits.shedAnonymousMs,
       shedProvisioningMs: limits.shedProvisioningMs,
       shedDownloadsMs: limits.shedDownloadsMs,
     },

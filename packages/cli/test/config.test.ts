@@ -7,6 +7,7 @@ import { temporaryDirectory } from '../../../test/support/temporary-directory.ts
 import { type ConfigFile, loadConfig, parseConfig, publicUrlOf } from '../src/config.ts';
 import { configFileText } from '../src/config-file.ts';
 import { CliError } from '../src/context.ts';
+import { limitsOf } from '../src/serve-settings.ts';
 
 const TEXT = configFileText({
   host: 'ra.example.com',
@@ -111,6 +112,8 @@ describe('chrysalis.toml', () => {
       provisioningUnderWay: 256,
       downloadsUnderWay: 1024,
       anonymousUnderWay: 256,
+      anonymousPerSecond: 2000,
+      shedAnonymousMs: 125,
       shedProvisioningMs: 250,
       shedDownloadsMs: 1000,
     });
@@ -287,5 +290,19 @@ describe('chrysalis.toml', () => {
       message: /expected a state directory, saw no chrysalis\.toml/,
       hint: /chrysalis init/,
     });
+  });
+});
+
+describe('limits of several processes', () => {
+  const { limits } = parseConfig(stringify(LEAST), '/state');
+  const of = (processes: number) => limitsOf({ limits, ma: undefined }, processes).limits;
+
+  it('are shares of what all devices together may do, but for how late one is', () => {
+    assert.equal(of(1).anonymousPerSecond, 2000);
+    const shares = of(3);
+    assert.equal(shares.anonymousPerSecond, 667);
+    assert.equal(shares.provisioningUnderWay, 86);
+    const { shedAnonymousMs, shedProvisioningMs, shedDownloadsMs } = shares;
+    assert.deepEqual([shedAnonymousMs, shedProvisioningMs, shedDownloadsMs], [125, 250, 1000]);
   });
 });

@@ -1,9 +1,11 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { RateLimit } from './rate-limit.ts';
 import { Refusal } from './refusal.ts';
 
 /**
- * What is given up together when there is too much to do. Devices can wait for new certificates longer than for those that
- * are made already, and fetch the files that are anybody's before any other.
+ * What is given up together when there is too much to do. First what anybody may ask for, who needs no key for it: a device
+ * goes on with the files that it holds, and one that does not is turned away before its visit has cost anything. Devices can
+ * wait for new certificates longer than for those that are made already.
  */
 export type LoadClass = 'provisioning' | 'download' | 'anonymous';
 
@@ -12,7 +14,12 @@ export interface LoadLimits {
   /** Requests of each class whose answers are being made. */
   readonly provisioningUnderWay: number;
   readonly downloadsUnderWay: number;
+  /** The files are in memory: of these, a CRL alone is made over more than one turn of the event loop. */
   readonly anonymousUnderWay: number;
+  /** Calls that need no key, from all together; what was not used in ten seconds is there for a burst. */
+  readonly anonymousPerSecond: number;
+  /** Mean delay of the event loop from which what anybody may ask for is refused. */
+  readonly shedAnonymousMs: number;
   /** Mean delay of the event loop from which provisioning requests and reports are refused. */
   readonly shedProvisioningMs: number;
   /** And from which everything is. */
@@ -21,15 +28,20 @@ export interface LoadLimits {
 
 /**
  * A request takes milliseconds, most of them in the database: with as many under way, the last one waits about a second. A
- * device gives up after several; the delays leave it that time.
+ * device gives up after several; the delays leave it that time. A visit has two anonymous calls (sheet 3.3): 2,000 are a
+ * thousand visits a second, where 161 million devices that all come in a third of the day make 801 (docs/reference/sizing.md).
  */
 const DEFAULTS: LoadLimits = {
   provisioningUnderWay: 256,
   downloadsUnderWay: 1024,
   anonymousUnderWay: 256,
+  anonymousPerSecond: 2000,
+  shedAnonymousMs: 125,
   shedProvisioningMs: 250,
   shedDownloadsMs: 1000,
 };
+/** So many seconds' worth of anonymous calls may come in one moment: devices come together when a week begins. */
+const ANONYMOUS_BURST_SEC = 10;
 /** How often the delay is looked at. */
 const LOOK_MS = 500;
 const RESOLUTION_MS = 10;
@@ -46,12 +58,26 @@ export class Load {
   readonly #delay: LoopDelay;
   readonly #underWay: Record<LoadClass, number> = { provisioning: 0, download: 0, anonymous: 0 };
   readonly #shed: Record<LoadClass, number> = { provisioning: 0, download: 0, anonymous: 0 };
+  readonly #nowMs: () => number;
+  readonly #anonymous: RateLimit;
+  #overBudget = 0;
   #lagMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(limits: Partial<LoadLimits> = {}, delay: LoopDelay = processDelay()) {
+  /** @param nowMs of a clock that nobody sets */
+  constructor(
+    limits: Partial<LoadLimits> = {},
+    delay: LoopDelay = processDelay(),
+    nowMs: () => number = () => performance.now(),
+  ) {
     this.#limits = { ...DEFAULTS, ...limits };
     this.#delay = delay;
+    this.#nowMs = nowMs;
+    const { anonymousPerSecond } = this.#limits;
+    this.#anonymous = new RateLimit(
+      anonymousPerSecond * ANONYMOUS_BURST_SEC,
+      ANONYMOUS_BURST_SEC * 1000,
+    );
   }
 
   /** Mean delay of the event loop in the last half second. */
@@ -67,6 +93,11 @@ export class Load {
   /** Requests that were refused because there was too much to do. */
   get shed(): Readonly<Record<LoadClass, number>> {
     return this.#shed;
+  }
+
+  /** Of those, anonymous calls beyond what there may be in a second. */
+  get overBudget(): number {
+    return this.#overBudget;
   }
 
   start(): void {
@@ -99,14 +130,29 @@ export class Load {
   }
 
   #expectRoom(kind: LoadClass): void {
-    const { shedProvisioningMs, shedDownloadsMs } = this.#limits;
-    const mostMs = kind === 'provisioning' ? shedProvisioningMs : shedDownloadsMs;
-    const most = this.#mostUnderWay(kind);
-    const isLate = mostMs > 0 && this.#lagMs >= mostMs;
-    if (!isLate && (most === 0 || this.#underWay[kind] < most)) return;
+    const seen = this.#tooMuch(kind);
+    if (seen === undefined) return;
     this.#shed[kind]++;
-    const seen = isLate ? `a delay of ${Math.round(this.#lagMs)} ms` : `${most} under way`;
     throw new Refusal('chrysalisOverloaded', `expected less to do for ${kind}, saw ${seen}`);
+  }
+
+  /** What there is too much of. */
+  #tooMuch(kind: LoadClass): string | undefined {
+    const mostMs = this.#mostLateMs(kind);
+    if (mostMs > 0 && this.#lagMs >= mostMs) return `a delay of ${Math.round(this.#lagMs)} ms`;
+    const most = this.#mostUnderWay(kind);
+    if (most > 0 && this.#underWay[kind] >= most) return `${most} under way`;
+    const { anonymousPerSecond } = this.#limits;
+    if (kind !== 'anonymous' || anonymousPerSecond === 0) return undefined;
+    if (this.#anonymous.take(this.#nowMs())) return undefined;
+    this.#overBudget++;
+    return `more than ${anonymousPerSecond} a second`;
+  }
+
+  #mostLateMs(kind: LoadClass): number {
+    const { shedAnonymousMs, shedProvisioningMs, shedDownloadsMs } = this.#limits;
+    if (kind === 'anonymous') return shedAnonymousMs;
+    return kind === 'provisioning' ? shedProvisioningMs : shedDownloadsMs;
   }
 
   #mostUnderWay(kind: LoadClass): number {

@@ -173,6 +173,11 @@ function addGauges(registry: Registry, { tick, connections, load }: MetricsSourc
     read: () => Object.entries(load.shed).map(([name, count]) => [{ class: name }, count]),
   });
   counter(registry, {
+    name: 'chrysalis_anonymous_over_budget_total',
+    help: 'Anonymous requests that were refused because there were too many in a second: of the class of that name above',
+    read: () => [[{}, load.overBudget]],
+  });
+  counter(registry, {
     name: 'chrysalis_connections_closed_total',
     help: 'Connections that were closed because there were too many, by limit',
     label: 'limit',

@@ -7,9 +7,13 @@ const CLASSES: readonly LoadClass[] = ['provisioning', 'download', 'anonymous'];
 
 function scene(limits: Partial<LoadLimits> = {}) {
   let mean = 0;
-  const load = new Load(limits, { takeMeanMs: () => mean, stop() {} });
+  let nowMs = 0;
+  const load = new Load(limits, { takeMeanMs: () => mean, stop() {} }, () => nowMs);
   return {
     load,
+    pass(ms: number) {
+      nowMs += ms;
+    },
     late(ms: number) {
       mean = ms;
       load.look();
@@ -31,25 +35,63 @@ function isOverloaded(error: unknown): void {
 }
 
 describe('load', () => {
-  it('gives up provisioning first, then everything, and takes both again', async () => {
-    const { load, late, taken } = scene({ shedProvisioningMs: 250, shedDownloadsMs: 1000 });
+  it('gives up what anybody may ask for, then provisioning, then everything, and takes all again', async () => {
+    const { load, late, taken } = scene({
+      shedAnonymousMs: 125,
+      shedProvisioningMs: 250,
+      shedDownloadsMs: 1000,
+    });
     const seen: [number, readonly LoadClass[]][] = [];
-    for (const ms of [0, 249, 250, 999, 1000, 300, 100]) {
+    for (const ms of [0, 124, 125, 249, 250, 999, 1000, 300, 200, 100]) {
       late(ms);
       seen.push([ms, await taken()]);
     }
-    const later = ['download', 'anonymous'];
+    const enrolled = ['provisioning', 'download'];
     assert.deepEqual(seen, [
       [0, CLASSES],
-      [249, CLASSES],
-      [250, later],
-      [999, later],
+      [124, CLASSES],
+      [125, enrolled],
+      [249, enrolled],
+      [250, ['download']],
+      [999, ['download']],
       [1000, []],
-      [300, later],
+      [300, ['download']],
+      [200, enrolled],
       [100, CLASSES],
     ]);
-    assert.deepEqual(load.shed, { provisioning: 4, download: 1, anonymous: 1 });
+    assert.deepEqual(load.shed, { provisioning: 4, download: 1, anonymous: 7 });
+    assert.equal(load.overBudget, 0);
     assert.deepEqual(load.underWay, { provisioning: 0, download: 0, anonymous: 0 });
+  });
+
+  it('answers so many anonymous calls a second, though none is ever under way with another', async () => {
+    const { load, pass } = scene({ anonymousPerSecond: 2 });
+    const served = async (calls: number) => {
+      let count = 0;
+      const answer = () => {
+        count++;
+      };
+      for (let n = 0; n < calls; n++) await load.run('anonymous', answer).catch(isOverloaded);
+      return count;
+    };
+    assert.equal(await served(300), 20, 'ten seconds at once');
+    pass(1500);
+    assert.equal(await served(300), 3);
+    pass(3_600_000);
+    assert.equal(await served(300), 20);
+    assert.deepEqual([load.overBudget, load.shed.anonymous], [857, 857]);
+    for (const kind of ['provisioning', 'download'] as const) {
+      for (let n = 0; n < 300; n++) await load.run(kind, () => undefined);
+    }
+  });
+
+  it('does not take from the budget what it refuses for another reason', async () => {
+    const { load, late } = scene({ anonymousPerSecond: 1, shedAnonymousMs: 125 });
+    late(125);
+    for (let n = 0; n < 300; n++) await load.run('anonymous', () => {}).catch(isOverloaded);
+    late(0);
+    for (let n = 0; n < 10; n++) await load.run('anonymous', () => {});
+    assert.equal(load.overBudget, 0);
   });
 
   it('bounds each class by itself, and counts what failed as over', async () => {
@@ -75,9 +117,14 @@ describe('load', () => {
   });
 
   it('without limits takes everything', async () => {
-    const { late, taken } = scene({ shedProvisioningMs: 0, shedDownloadsMs: 0 });
+    const { late, taken } = scene({
+      anonymousPerSecond: 0,
+      shedAnonymousMs: 0,
+      shedProvisioningMs: 0,
+      shedDownloadsMs: 0,
+    });
     late(100_000);
-    assert.deepEqual(await taken(), CLASSES);
+    for (let n = 0; n < 100; n++) assert.deepEqual(await taken(), CLASSES);
   });
 
   it('sees a loop that is kept busy, and that it is idle again', async () => {

@@ -171,7 +171,7 @@ export async function createScene(t: TestContext, changes: SceneOptions = {}): P
     toleranceSec: 5,
     errorDetail: 'qa',
     refusalTickMs: 0,
-    limits: { shedProvisioningMs: 0, shedDownloadsMs: 0 },
+    limits: { shedAnonymousMs: 0, shedProvisioningMs: 0, shedDownloadsMs: 0 },
     dialects: ['1.2.2', '1.2.4'],
     clock,
     random,
