@@ -176,9 +176,16 @@ function watchHealth(ra: Pick<LiveRa, 'health' | 'figures'>, attacks: () => numb
 async function rested(figures: () => Promise<Figures>): Promise<Figures> {
   const deadline = performance.now() + REST_MS;
   for (;;) {
-    const seen = await figures();
-    const { connections, held } = standingOf(seen);
-    if ((connections === 0 && held === 0) || performance.now() > deadline) return seen;
+    const isLast = performance.now() > deadline;
+    // One that does not answer now is asked again, and not for ever.
+    const seen = await figures().catch((error: unknown) => {
+      if (isLast) throw error;
+      return undefined;
+    });
+    if (seen !== undefined) {
+      const { connections, held } = standingOf(seen);
+      if ((connections === 0 && held === 0) || isLast) return seen;
+    }
     await sleep(HEALTH_EVERY_MS);
   }
 }

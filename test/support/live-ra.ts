@@ -18,6 +18,8 @@ import { systemClock } from '@chrysalis/scms';
 const BIN = join(import.meta.dirname, '../../packages/cli/src/bin.js');
 /** Lines of the log that are kept, to say more than that something failed. */
 const KEPT_LINES = 50;
+/** Whoever watches over an RA takes one that has not answered by then for dead. */
+const DEADLINE_MS = 10_000;
 /** pino's name for what is a fault of the RA. */
 const ERROR_LEVEL = 50;
 
@@ -52,7 +54,7 @@ export interface LiveRa {
   /** A command of `chrysalis` on its state directory. @throws Error when it fails */
   command(...args: readonly string[]): Promise<string>;
   figures(): Promise<Figures>;
-  /** Milliseconds until `/healthz` has answered. @throws Error when it does not */
+  /** Milliseconds until `/healthz` has answered. @throws Error when it does not within ten seconds */
   health(): Promise<number>;
   /** As operators stop it. Its exit status. */
   stop(): Promise<number | null>;
@@ -116,9 +118,16 @@ export async function startLiveRa(options: LiveRaOptions): Promise<LiveRa> {
   };
 }
 
-/** On a connection of its own: one that is kept may be closed while the question is on its way. */
-async function textAt(url: string): Promise<string> {
-  const [answer] = (await once(get(url, { agent: false }), 'response')) as [IncomingMessage];
+/**
+ * On a connection of its own: one that is kept may be closed while the question is on its way.
+ *
+ * @throws Error when the last octet is not here in time, or the status is another than 200
+ */
+export async function textAt(url: string, deadlineMs = DEADLINE_MS): Promise<string> {
+  const signal = AbortSignal.timeout(deadlineMs);
+  const [answer] = (await once(get(url, { agent: false, signal }), 'response')) as [
+    IncomingMessage,
+  ];
   let text = '';
   for await (const chunk of answer.setEncoding('utf8')) text += chunk;
   if (answer.statusCode !== 200)

@@ -25,7 +25,7 @@ const DAY_MS = 24 * HOUR_MS;
 const RA_CERT_REQUEST = Buffer.from('0380050183800001', 'hex');
 
 /** A state directory whose RA is served in this process. */
-async function served(t: TestContext) {
+async function served(t: TestContext, { formerKeyDays = 30 } = {}) {
   const directory = join(temporaryDirectory(), 'state');
   let nowMs = Math.floor(Date.now() / HOUR_MS) * HOUR_MS + HOUR_MS / 6;
   const clock = { now: () => nowMs };
@@ -41,7 +41,8 @@ async function served(t: TestContext) {
     file,
     toml
       .replace('error-detail = "production"', 'error-detail = "qa"')
-      .replace('linkage-cache = 200', 'linkage-cache = 5'),
+      .replace('linkage-cache = 200', 'linkage-cache = 5')
+      .replace('former-key-days = 30', `former-key-days = ${formerKeyDays}`),
   );
 
   const stopping = new AbortController();
@@ -240,6 +241,39 @@ describe('an RA certificate that is renewed while the RA serves', () => {
     assert.match(String(late.headers['scms-poc-error-message']), /^chrysalisDecryptionFailed:/);
     assert.equal((await provision(sealedTo(present))).status, 200);
   });
+
+  for (const [formerKeyDays, what] of [
+    [2, 'opens for two days when the configuration says so'],
+    [0, 'opens nothing more when it says none, as after a compromise'],
+  ] as const) {
+    it(`leaves a former key that ${what}`, async (t) => {
+      const ra = await served(t, { formerKeyDays });
+      const { directory, clock, url, ca } = ra;
+      const former = await readCertificateFile(join(directory, 'ra/certificate.oer'));
+      const scms = await readTestScms(directory);
+      const provision = async (certificate: HashedCertificate) => {
+        const now = timeOf(clock);
+        const device = createDevice(scms, systemRandom, now);
+        const request = pseudonymRequest(device, now);
+        const body = securedBy(device, request, certificate, systemRandom);
+        const path = '/provision-pseudonym-certificate-batch';
+        const { status, headers } = await send(`${url}${path}`, ca, { method: 'POST', body });
+        const reason = String(headers['scms-poc-error-message'] ?? '').split(':', 1)[0];
+        return status === 200 ? status : `${status} ${reason}`;
+      };
+      await ra.cli('authority', 'renew', 'ra');
+      await ra.renewal('"renewed":"ra.certificate"');
+      const present = await readCertificateFile(join(directory, 'ra/certificate.oer'));
+      if (formerKeyDays > 0) {
+        assert.equal(await provision(former), 200);
+        ra.advance(formerKeyDays * DAY_MS - 2000);
+        assert.equal(await provision(former), 200);
+        ra.advance(2000);
+      }
+      assert.equal(await provision(former), '500 chrysalisDecryptionFailed');
+      assert.equal(await provision(present), 200);
+    });
+  }
 
   it('is refused when its key is another', async (t) => {
     const ra = await served(t);
