@@ -9,7 +9,7 @@ import { systemRandom } from '@chrysalis/crypto';
 import { timeOf } from '@chrysalis/scms';
 import { createDevice, downloadReq, pseudonymRequest, securedBy } from '../test/support/device.ts';
 import { generator } from '../test/support/mutate.ts';
-import { startRaFixture } from '../test/support/ra-fixture.ts';
+import { type RaFixture, startRaFixture } from '../test/support/ra-fixture.ts';
 import { INTEROP_DIR, readRecordedRequest, SKIP_INTEROP } from '../test/support/recorded-scms.ts';
 import { type Finding, mutant } from './fuzzer.ts';
 
@@ -19,11 +19,59 @@ const AT_ONCE = 8;
 const PATIENCE_MS = 1000;
 const REQUEST_FILE = '.request.json';
 const PROVISION = '/provision-pseudonym-certificate-batch';
+const random = systemRandom;
 
-/**
- * Attacks until a limit. A finding is an answer other than 200, 206, 304 and the bare 500, a fault that the RA logs, an
- * exception, or an honest device that is not answered at the end.
- */
+const HTTP = 'HTTP of a live RA';
+const TLS = 'TLS records of a live RA';
+export const LIVE_TARGETS: readonly string[] = [HTTP, TLS];
+
+export interface Octets {
+  /** One of {@link LIVE_TARGETS}. */
+  readonly target: string;
+  readonly octets: Uint8Array;
+}
+
+interface Attacked {
+  readonly fixture: RaFixture;
+  /** @throws what is a finding: an answer other than 200, 206, 304 and the bare 500, or a fault that the RA logs */
+  strike(octets: Octets): Promise<void>;
+  /** @throws what is a finding: an exception that nobody caught, or an honest device that is not answered */
+  expectSound(): Promise<void>;
+}
+
+/** An RA of its own that is attacked, and closed afterwards. */
+async function attacked<T>(use: (ra: Attacked) => Promise<T>): Promise<T> {
+  const fixture = await startRaFixture({ errorDetail: 'production', policy: { weeksAhead: 1 } });
+  const faults: unknown[] = [];
+  const onFault = (error: unknown) => faults.push(error);
+  process.on('uncaughtExceptionMonitor', onFault);
+  try {
+    return await use({
+      fixture,
+      async strike({ target, octets }) {
+        const ca = target === TLS ? undefined : fixture.ca;
+        const answer = await talk(fixture.ra.port, ca, octets);
+        if (target !== TLS) expectPlain(answer);
+        const fault = fixture.logged.find(({ level }) => level === 'error');
+        assert(fault === undefined, `expected no fault of ours, saw ${fault?.message}`);
+      },
+      async expectSound() {
+        const now = timeOf(fixture.clock);
+        const honest = createDevice(fixture.scms, random, now);
+        const request = pseudonymRequest(honest, now);
+        const body = securedBy(honest, request, fixture.scms.ra.certificate, random);
+        const { status } = await fixture.send(PROVISION, { method: 'POST', body });
+        assert.equal(status, 200, 'expected 200 for an honest device');
+        if (faults.length > 0) throw faults[0];
+      },
+    });
+  } finally {
+    process.off('uncaughtExceptionMonitor', onFault);
+    await fixture.close();
+  }
+}
+
+/** Attacks until a limit, or until something is found. */
 export async function fuzzServer({
   seed,
   isOver,
@@ -31,55 +79,45 @@ export async function fuzzServer({
   readonly seed: string;
   readonly isOver: (connections: number) => boolean;
 }): Promise<{ readonly inputs: number; readonly finding: Finding | undefined }> {
-  const random = systemRandom;
-  const fixture = await startRaFixture({ errorDetail: 'production', policy: { weeksAhead: 1 } });
-  const now = () => timeOf(fixture.clock);
-  const ra = fixture.scms.ra.certificate;
-  const device = createDevice(fixture.scms, random, now());
-  const body = securedBy(device, pseudonymRequest(device, now()), ra, random);
-  const own = corpusOf(body, downloadReq(device, 'AB09281C9867DE53.info', now(), ra, random));
-  const http = [...own, ...recordedRequests()];
-  const hello = await clientHello();
-  const draw = generator(seed);
-  let inputs = 0;
-  let finding: Finding | undefined;
-  const faults: unknown[] = [];
-  const onFault = (error: unknown) => faults.push(error);
-  process.on('uncaughtExceptionMonitor', onFault);
-  try {
+  return attacked(async ({ fixture, strike, expectSound }) => {
+    const now = timeOf(fixture.clock);
+    const ra = fixture.scms.ra.certificate;
+    const device = createDevice(fixture.scms, random, now);
+    const body = securedBy(device, pseudonymRequest(device, now), ra, random);
+    const own = corpusOf(body, downloadReq(device, 'AB09281C9867DE53.info', now, ra, random));
+    const http = [...own, ...recordedRequests()];
+    const hello = await clientHello();
+    const draw = generator(seed);
+    let inputs = 0;
+    let finding: Finding | undefined;
     const attack = async () => {
       while (finding === undefined && !isOver(inputs)) {
-        const isTls = draw(4) === 0;
-        const octets = isTls ? mutant([hello], draw) : mutant(http, draw);
+        const target = draw(4) === 0 ? TLS : HTTP;
+        const octets = mutant(target === TLS ? [hello] : http, draw);
         inputs += 1;
-        const target = isTls ? 'TLS records of a live RA' : 'HTTP of a live RA';
         try {
-          const answer = await talk(fixture.ra.port, isTls ? undefined : fixture.ca, octets);
-          if (!isTls) expectPlain(answer);
-          const fault = fixture.logged.find(({ level }) => level === 'error');
-          assert(fault === undefined, `expected no fault of ours, saw ${fault?.message}`);
+          await strike({ target, octets });
         } catch (error) {
           finding ??= { target, seed, octets, error };
         }
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, attack));
-    if (finding === undefined) {
-      const honest = createDevice(fixture.scms, random, now());
-      const request = securedBy(honest, pseudonymRequest(honest, now()), ra, random);
-      const answer = await fixture.send(PROVISION, { method: 'POST', body: request });
-      const error = new Error(`expected 200 for an honest device, saw ${answer.status}`);
-      const octets = new Uint8Array(0);
-      if (answer.status !== 200) finding = { target: 'a live RA', seed, octets, error };
-      if (faults.length > 0) {
-        finding ??= { target: 'a live RA', seed, octets, error: faults[0] };
-      }
+    try {
+      if (finding === undefined) await expectSound();
+    } catch (error) {
+      finding = { target: 'a live RA', seed, octets: new Uint8Array(0), error };
     }
-  } finally {
-    process.off('uncaughtExceptionMonitor', onFault);
-    await fixture.close();
-  }
-  return { inputs, finding };
+    return { inputs, finding };
+  });
+}
+
+/** Hands octets to a live RA again, one after another. @throws Error of the first that is still a finding */
+export async function replayOnServer(all: readonly Octets[]): Promise<void> {
+  await attacked(async ({ strike, expectSound }) => {
+    for (const one of all) await strike(one);
+    await expectSound();
+  });
 }
 
 /** Requests of all paths, as they stand on the wire. */

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { fuzz } from '../fuzz/fuzzer.ts';
-import { fuzzServer, recordedRequests } from '../fuzz/live-server.ts';
+import { fuzzServer, LIVE_TARGETS, recordedRequests, replayOnServer } from '../fuzz/live-server.ts';
+import { parseRegression, regressions, regressionText } from '../fuzz/regression.ts';
 import { targets } from '../fuzz/targets.ts';
 import { readRecorded, SKIP_INTEROP } from './support/recorded-scms.ts';
 
@@ -67,6 +68,33 @@ describe('the fuzzer', { timeout: 300_000 }, () => {
     assert.deepEqual(once.finding.octets, again.finding?.octets);
     assert.equal(once.inputs, again.inputs);
     assert.throws(() => faulty.run(once.finding?.octets as Uint8Array), RangeError);
+  });
+});
+
+describe('what was found once', () => {
+  const all = regressions();
+  const pure = new Map(targets().map((target) => [target.name, target]));
+  for (const one of all) {
+    it(`is not found again: ${one.name}`, async (t) => {
+      t.diagnostic(one.was);
+      const target = pure.get(one.target);
+      if (target !== undefined) return target.run(one.octets);
+      assert(LIVE_TARGETS.includes(one.target), `expected a target, saw ${one.target}`);
+      await replayOnServer([one]);
+    });
+  }
+
+  it('is written as it is read', () => {
+    for (const { name, ...one } of all) {
+      assert.deepEqual(parseRegression(name, regressionText(one)), { name, ...one });
+    }
+    const octets = Uint8Array.from({ length: 100 }, (_, n) => n);
+    const text = regressionText({ target: 'openSecured', was: 'a\n RangeError', octets });
+    const read = parseRegression('x', text);
+    assert.deepEqual(read, { name: 'x', target: 'openSecured', was: 'a RangeError', octets });
+    for (const broken of ['', 'target: x\n', text.replace('was', 'is'), `${text}0`, `${text}zz`]) {
+      assert.throws(() => parseRegression('x', broken), /expected lines of target, was and hex/);
+    }
   });
 });
 
