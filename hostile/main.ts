@@ -7,11 +7,12 @@
  * that begin in a second), CHRYSALIS_HOSTILE_LANES (24 attacks at a time, and four times as many slow ones),
  * CHRYSALIS_HOSTILE_HOLD_MS (5000: how long a slow attack holds what it holds), CHRYSALIS_HOSTILE_SHED_MS (the RA's own; 0 on a
  * machine that others use, on which an RA is late without being attacked), CHRYSALIS_HOSTILE_KINDS (names of kinds, with commas
- * between them; all when missing). Ctrl-C ends the attack and reports of what there was.
+ * between them; all when missing), CHRYSALIS_HOSTILE_PROCESSES (that answer devices; the cores of the machine when missing). Ctrl-C ends the attack and reports of what there was.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { chosenProcesses } from '../test/support/live-ra.ts';
 import type { Kind } from './kind.ts';
 import { KINDS } from './kinds.ts';
 import { runHostile } from './run.ts';
@@ -52,6 +53,7 @@ async function main(): Promise<number> {
       holdMs: number('HOLD_MS', 5000),
       crowd: 24,
       signal: enough.signal,
+      processes: chosenProcesses(process.env.CHRYSALIS_HOSTILE_PROCESSES),
       ...(process.env.CHRYSALIS_HOSTILE_SHED_MS !== undefined && { shedMs: number('SHED_MS', 0) }),
       say: (text) => console.log(text),
     });

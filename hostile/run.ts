@@ -33,6 +33,7 @@ export interface HostileOptions {
   /** Attackers that were enrolled. */
   readonly crowd: number;
   /** See `LiveRaOptions`. */
+  readonly processes: number | undefined;
   readonly shedMs?: number | undefined;
   /** Ends the attack, not the report. */
   readonly signal?: AbortSignal;
@@ -40,11 +41,13 @@ export interface HostileOptions {
 }
 
 export interface HostileReport {
+  /** That answered devices. */
+  readonly processes: number;
   readonly attack: AttackReport;
   readonly honest: HonestReport;
   readonly honestFailures: readonly string[];
   readonly health: { readonly asked: number; readonly failed: number; readonly longestMs: number };
-  /** Resident memory of the RA, every minute. */
+  /** Resident memory of the RA, all of its processes, every minute. */
   readonly rssMb: readonly number[];
   /** What of it stays, the attacks taken for visits. */
   readonly flatness: Flatness;
@@ -59,6 +62,7 @@ export interface HostileReport {
   readonly exitStatus: number | null;
 }
 
+/** Sums over all processes of the RA. */
 export interface Standing {
   readonly rssMb: number;
   readonly heapMb: number;
@@ -74,6 +78,7 @@ export async function runHostile(options: HostileOptions): Promise<HostileReport
     directory: join(directory, 'state'),
     weeksAhead: WEEKS,
     perWeek: PER_WEEK,
+    processes: options.processes,
     shedMs: options.shedMs,
   });
   const arena = await openArena(ra, { holdMs, devices: crowd });
@@ -95,6 +100,7 @@ export async function runHostile(options: HostileOptions): Promise<HostileReport
   const left = await connectionsOf(ra.port, (port) => arena.sockets.kindOf(port) ?? 'no attacker');
   const seen = await health.end();
   return {
+    processes: ra.processes,
     attack: attacked,
     honest: report,
     honestFailures: honestFailures(report, devices),

@@ -4,12 +4,13 @@
  *
  * Parameters: CHRYSALIS_SOAK_SECONDS (3600), CHRYSALIS_SOAK_ROUND (600 seconds, after which it is measured anew what the RA
  * can do), CHRYSALIS_SOAK_FACTOR (2), CHRYSALIS_SOAK_DEVICES (200), CHRYSALIS_SOAK_NICE (0: by so much the RA goes behind
- * the generator), CHRYSALIS_SOAK_LEAK (the known-bad control: the RA loses so many octets with each connection, and the verdict
+ * the generator), CHRYSALIS_SOAK_PROCESSES (that answer devices; the cores of the machine when missing), CHRYSALIS_SOAK_LEAK (the known-bad control: the RA loses so many octets with each connection, and the verdict
  * has to say so).
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { chosenProcesses } from '../test/support/live-ra.ts';
 import { runSoak } from './soak.ts';
 import { complaintsOf } from './verdict.ts';
 
@@ -26,6 +27,7 @@ try {
     devices: number('CHRYSALIS_SOAK_DEVICES', 200),
     factor: number('CHRYSALIS_SOAK_FACTOR', 2),
     nice: number('CHRYSALIS_SOAK_NICE', 0),
+    processes: chosenProcesses(process.env.CHRYSALIS_SOAK_PROCESSES),
     ...(process.env.CHRYSALIS_SOAK_LEAK && { leakOctets: number('CHRYSALIS_SOAK_LEAK', 0) }),
     say: (text) => console.log(text),
   });

@@ -14,6 +14,8 @@ export interface Round {
 
 export interface SoakReport {
   readonly seconds: number;
+  /** That answered devices. Memory, descriptors and CPU are sums over all processes of the RA. */
+  readonly processes: number;
   readonly rounds: readonly Round[];
   readonly visits: Readonly<Record<VisitKind, Outcomes>>;
   readonly acknowledged: number;

@@ -27,6 +27,8 @@ export interface SoakOptions {
   /** Times what it can do. */
   readonly factor: number;
   readonly nice: number;
+  /** See `LiveRaOptions`. */
+  readonly processes: number | undefined;
   /** The known-bad control: so many octets are lost with each connection. */
   readonly leakOctets?: number;
   readonly say?: (text: string) => void;
@@ -53,6 +55,7 @@ export async function runSoak(options: SoakOptions): Promise<SoakReport> {
   const exitStatus = await ra.stop();
   return {
     ...seen,
+    processes: ra.processes,
     rounds,
     visits: generator.outcomes,
     acknowledged: visitors.acknowledged,

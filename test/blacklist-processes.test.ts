@@ -17,7 +17,13 @@ const random = systemRandom;
 describe('the blacklist', () => {
   it('counts for an RA that serves from the moment the command ends, and outlives both', async (t) => {
     const folder = temporaryDirectory();
-    const options = { directory: join(folder, 'state'), weeksAhead: 1, perWeek: 1, shedMs: 0 };
+    const options = {
+      directory: join(folder, 'state'),
+      weeksAhead: 1,
+      perWeek: 1,
+      processes: 1,
+      shedMs: 0,
+    };
     let ra = await startLiveRa(options);
     t.after(() => ra.kill());
     const now = () => timeOf(systemClock);

@@ -20,34 +20,41 @@ const TIMES = 2;
 const DEVICES = 10;
 
 describe('an RA under attack', () => {
-  it(`by ${KINDS.length} kinds serves every honest device, and tells the others nothing`, async (t) => {
-    const directory = temporaryDirectory();
-    const report = await runHostile({
-      directory,
-      kinds: KINDS,
-      requests: KINDS.length * TIMES,
-      devices: DEVICES,
-      ratePerSec: 10,
-      lanes: 16,
-      slowLanes: 16,
-      holdMs: 300,
-      crowd: 2,
-      // However slow the machine of the tests is.
-      shedMs: 0,
+  for (const [processes, what] of [
+    [1, 'one process'],
+    [2, 'two processes'],
+  ] as const) {
+    it(`by ${KINDS.length} kinds, with ${what}, serves every honest device, and tells the others nothing`, async (t) => {
+      const directory = temporaryDirectory();
+      const report = await runHostile({
+        directory,
+        kinds: KINDS,
+        processes,
+        requests: KINDS.length * TIMES,
+        devices: DEVICES,
+        ratePerSec: 10,
+        lanes: 16,
+        slowLanes: 16,
+        holdMs: 300,
+        crowd: 2,
+        // However slow the machine of the tests is.
+        shedMs: 0,
+      });
+      assert.deepEqual(complaintsOf(report), []);
+      assert.equal(report.processes, processes);
+      assert.equal(report.attack.requests, KINDS.length * TIMES);
+      const told = Object.values(report.attack.outcomes).filter((outcomes) => '500' in outcomes);
+      // Most of them came as far as the RA itself, to each step that refuses.
+      assert(told.length > KINDS.length / 2, JSON.stringify(report.attack.outcomes));
+      for (const code of ['5055', '5056', '5057', '5067', '5070', '5072', '5900']) {
+        assert((report.refusals[code] ?? 0) > 0, `expected code ${code} among the refusals`);
+      }
+      const { visits, check } = report.honest;
+      t.diagnostic(
+        `${Math.round(report.attack.seconds)} s, ${visits.count} honest visits, ${check.certificates} certificates checked`,
+      );
     });
-    assert.deepEqual(complaintsOf(report), []);
-    assert.equal(report.attack.requests, KINDS.length * TIMES);
-    const told = Object.values(report.attack.outcomes).filter((outcomes) => '500' in outcomes);
-    // Most of them came as far as the RA itself, to each step that refuses.
-    assert(told.length > KINDS.length / 2, JSON.stringify(report.attack.outcomes));
-    for (const code of ['5055', '5056', '5057', '5067', '5070', '5072', '5900']) {
-      assert((report.refusals[code] ?? 0) > 0, `expected code ${code} among the refusals`);
-    }
-    const { visits, check } = report.honest;
-    t.diagnostic(
-      `${Math.round(report.attack.seconds)} s, ${visits.count} honest visits, ${check.certificates} certificates checked`,
-    );
-  });
+  }
 
   it('knows thirty kinds or more, each by a name of its own', () => {
     assert(KINDS.length >= 30);

@@ -29,6 +29,8 @@ import {
 } from './support/device.ts';
 import { type Answer, send } from './support/https-client.ts';
 
+/** Node alone takes more. */
+const LEAST_MB = 40;
 const BIN = join(import.meta.dirname, '../packages/cli/src/bin.js');
 const PASSPHRASE = 'correct horse battery staple';
 const FRONTS = 2;
@@ -88,6 +90,10 @@ describe('chrysalis serve in several processes', () => {
     const served = 'chrysalis_requests_total{route="/download/policy/local",outcome="served"}';
     assert.equal(await metric(served), asked);
     assert.equal(await metric('chrysalis_processes{state="answering"}'), FRONTS);
+    // The sums have the memory of all: of those, of the one that makes certificates and of the one that watches.
+    assert.equal(await metric('chrysalis_processes{state="counted"}'), FRONTS + 2);
+    const residentMb = ((await metric('process_resident_memory_bytes')) ?? 0) / 1e6;
+    assert(residentMb > (FRONTS + 2) * LEAST_MB, `${residentMb} MB`);
     for (const pid of await children()) {
       const environment = await readFile(`/proc/${pid}/environ`, 'utf8').catch(() => '');
       assert(!environment.includes(PASSPHRASE));

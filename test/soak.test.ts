@@ -11,21 +11,28 @@ import { temporaryDirectory } from './support/temporary-directory.ts';
 const SECONDS = 12;
 
 describe('an RA under twice what it can do', () => {
-  it('answers for its health, serves what it can, and is itself again afterwards', async (t) => {
-    const directory = temporaryDirectory();
-    const report = await runSoak({
-      directory: join(directory, 'state'),
-      seconds: SECONDS,
-      roundSeconds: SECONDS,
-      measureSeconds: 3,
-      devices: 10,
-      factor: 2,
-      nice: 0,
+  for (const [processes, what] of [
+    [1, 'with one process'],
+    [2, 'with two processes'],
+  ] as const) {
+    it(`${what} answers for its health, serves what it can, and is itself again afterwards`, async (t) => {
+      const directory = temporaryDirectory();
+      const report = await runSoak({
+        directory: join(directory, 'state'),
+        seconds: SECONDS,
+        roundSeconds: SECONDS,
+        measureSeconds: 3,
+        devices: 10,
+        factor: 2,
+        nice: 0,
+        processes,
+      });
+      assert.deepEqual(complaintsOf(report), []);
+      assert.equal(report.processes, processes);
+      const { rounds, visits, sheds, memoryMb } = report;
+      t.diagnostic(JSON.stringify({ rounds, visits, sheds, memoryMb }));
     });
-    assert.deepEqual(complaintsOf(report), []);
-    const { rounds, visits, sheds, memoryMb } = report;
-    t.diagnostic(JSON.stringify({ rounds, visits, sheds, memoryMb }));
-  });
+  }
 });
 
 describe('the known-bad control of a soak', () => {
@@ -36,7 +43,7 @@ describe('the known-bad control of a soak', () => {
     const { memoryMb, faults } = await runSoak({
       directory: join(directory, 'state'),
       ...{ seconds: SECONDS, roundSeconds: SECONDS, measureSeconds: 1 },
-      ...{ devices: 5, factor: 2, nice: 0, leakOctets: LEAK_OCTETS },
+      ...{ devices: 5, factor: 2, nice: 0, processes: 1, leakOctets: LEAK_OCTETS },
     });
     t.diagnostic(JSON.stringify(memoryMb));
     assert.deepEqual(faults, []);
@@ -86,12 +93,13 @@ describe('a soak', () => {
   const latency = { count: 1, p50: 1, p95: 1, p99: 1, max: 1 };
   const sound = {
     seconds: 3600,
+    processes: 1,
     visits: { download: { served: 1, refused: 0, broken: 0, gaveUp: 0 } },
     health: { asked: 10, failed: 0, ms: latency },
     sheds: {
       provisioning: { requests: 100, shed: 50 },
       download: { requests: 1000, shed: 100 },
-      anonymous: { requests: 100, shed: 10 },
+      anonymous: { requests: 100, shed: 60 },
     },
     memoryMb: {
       ...{ before: 200, peak: 320, after: 310, keptBefore: 50, visits: 20_000 },
@@ -107,6 +115,12 @@ describe('a soak', () => {
     assert.deepEqual(complaintsOf(sound), []);
   });
 
+  it('of several processes has the memory of several', () => {
+    const memoryMb = { ...sound.memoryMb, peak: 1700 };
+    assert.deepEqual(complaintsOf({ ...sound, processes: 2, memoryMb }), []);
+    assert.equal(complaintsOf({ ...sound, processes: 1, memoryMb }).length, 1);
+  });
+
   for (const [what, changes] of Object.entries({
     'a health check that was not answered': { health: { ...sound.health, failed: 1 } },
     'memory that grows': {
@@ -116,6 +130,9 @@ describe('a soak', () => {
     'descriptors that stay open': { descriptors: { ...sound.descriptors, after: 200 } },
     'downloads that are shed before provisioning': {
       sheds: { ...sound.sheds, provisioning: { requests: 1000, shed: 20 } },
+    },
+    'provisioning that is shed before what anybody may ask for': {
+      sheds: { ...sound.sheds, anonymous: { requests: 1000, shed: 200 } },
     },
     'nothing that is served': { visits: { download: { ...sound.visits.download, served: 0 } } },
     'a status that devices do not know': { unexpected: ['batch: 503'] },

@@ -20,6 +20,8 @@ const BIN = join(import.meta.dirname, '../../packages/cli/src/bin.js');
 const KEPT_LINES = 50;
 /** Whoever watches over an RA takes one that has not answered by then for dead. */
 const DEADLINE_MS = 10_000;
+/** Printed when there are several. */
+const WANTED = 'chrysalis_processes{state="wanted"}';
 /** pino's name for what is a fault of the RA. */
 const ERROR_LEVEL = 50;
 
@@ -29,6 +31,8 @@ export interface LiveRaOptions {
   readonly weeksAhead: number;
   /** Certificates in a week. */
   readonly perWeek: number;
+  /** That answer devices; chrysalis' own default, the cores of the machine, when undefined. */
+  readonly processes: number | undefined;
   /** Added to the scheduling priority: above 0, others go first. */
   readonly nice?: number;
   /** `limits.shed-…-ms` of all classes; its own when missing. 0: never, however slow the machine is. */
@@ -49,10 +53,13 @@ export interface LiveRa {
   readonly port: number;
   readonly crlPort: number;
   readonly opsUrl: string;
+  /** That answer devices. */
+  readonly processes: number;
   /** What should not be: errors in its log, which are faults of its own, and an end that nobody asked for. */
   readonly faults: readonly string[];
   /** A command of `chrysalis` on its state directory. @throws Error when it fails */
   command(...args: readonly string[]): Promise<string>;
+  /** Sums over all of its processes. @throws Error when one of them is missing in them */
   figures(): Promise<Figures>;
   /** Milliseconds until `/healthz` has answered. @throws Error when it does not within ten seconds */
   health(): Promise<number>;
@@ -60,6 +67,14 @@ export interface LiveRa {
   stop(): Promise<number | null>;
   /** As nobody should. */
   kill(): Promise<void>;
+}
+
+/** Of an environment variable. @throws Error when it names no number of processes */
+export function chosenProcesses(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const processes = Number(value);
+  if (Number.isSafeInteger(processes) && processes > 0) return processes;
+  throw new Error(`expected a number of processes, saw ${value}`);
 }
 
 /** Makes the state directory and starts the RA; resolves when it answers. */
@@ -89,6 +104,7 @@ export async function startLiveRa(options: LiveRaOptions): Promise<LiveRa> {
   const urls = JSON.parse(await firstLine(child, faults)) as Record<string, string>;
   const url = new URL(urls.url ?? '');
   const { opsUrl = '' } = urls;
+  const figures = async () => expectWhole(parseFigures(await textAt(`${opsUrl}/metrics`)));
   return {
     directory,
     scms: await readTestScms(directory),
@@ -99,7 +115,8 @@ export async function startLiveRa(options: LiveRaOptions): Promise<LiveRa> {
     opsUrl,
     faults,
     command,
-    figures: async () => parseFigures(await textAt(`${opsUrl}/metrics`)),
+    figures,
+    processes: (await figures()).get(WANTED) ?? 1,
     async health() {
       const start = performance.now();
       await textAt(`${opsUrl}/healthz`);
@@ -136,10 +153,11 @@ export async function textAt(url: string, deadlineMs = DEADLINE_MS): Promise<str
 }
 
 async function make(
-  { directory, weeksAhead, perWeek, shedMs }: LiveRaOptions,
+  { directory, weeksAhead, perWeek, processes, shedMs }: LiveRaOptions,
   command: LiveRa['command'],
 ): Promise<void> {
-  await command('init', '--port', '0', '--processes', '1', '--weeks-ahead', `${weeksAhead}`);
+  const several = processes === undefined ? [] : ['--processes', `${processes}`];
+  await command('init', '--port', '0', ...several, '--weeks-ahead', `${weeksAhead}`);
   await command('policy', 'set', 'min-certs-per-i-period', `${perWeek}`);
   // Else the last requests would wait for two days until the shuffle opens by age.
   await command('policy', 'set', 'shuffle-threshold', '1');
@@ -204,6 +222,16 @@ async function firstLine(child: ChildProcess, faults: readonly string[]): Promis
   const [line] = await Promise.race([once(child.stdout!, 'data'), ended]);
   ended.catch(() => {});
   return String(line);
+}
+
+/** A sum without one of the processes would look like memory that was given back. */
+function expectWhole(figures: Figures): Figures {
+  const wanted = figures.get(WANTED);
+  if (wanted === undefined) return figures;
+  const counted = figures.get('chrysalis_processes{state="counted"}');
+  // One makes certificates, and one watches.
+  if (counted === wanted + 2) return figures;
+  throw new Error(`expected the figures of ${wanted + 2} processes, saw those of ${counted}`);
 }
 
 function parseFigures(text: string): Figures {

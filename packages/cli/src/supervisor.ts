@@ -131,7 +131,7 @@ export class Supervisor {
       channel.ask<Figures | undefined>('figures', undefined, FIGURES_MS).catch(() => undefined),
     );
     const told = (await Promise.all(asked)).filter((figures) => figures !== undefined);
-    return [...told, await processFigures(this.#counts())];
+    return [...told, await processFigures(this.#counts(told.length + 1))];
   }
 
   /** Each answers what has arrived; the back ends last. */
@@ -142,8 +142,9 @@ export class Supervisor {
     await this.#endAll('back', 'close');
   }
 
-  #counts(): ProcessCounts {
+  #counts(counted: number): ProcessCounts {
     return {
+      counted,
       wanted: this.#fronts.length,
       answering: this.#serving('front').length,
       restarts: this.#restarts,
