@@ -317,16 +317,16 @@ describe('an RA that has too much to do', () => {
   const LATE_MS = 50;
   /** Later than it is made here. */
   const LATER_MS = 60_000;
-  const CLASSES = ['anonymous', 'provisioning', 'download'] as const;
+  const CLASSES = ['provisioning', 'anonymous', 'download'] as const;
   for (const [name, limits, refused] of [
     [
-      'gives up what anybody may ask for first',
-      { shedAnonymousMs: LATE_MS, shedProvisioningMs: LATER_MS, shedDownloadsMs: LATER_MS },
+      'gives up provisioning first',
+      { shedProvisioningMs: LATE_MS, shedAnonymousMs: LATER_MS, shedDownloadsMs: LATER_MS },
       1,
     ],
     [
-      'that is later gives up provisioning too, and serves files',
-      { shedAnonymousMs: LATE_MS, shedProvisioningMs: LATE_MS, shedDownloadsMs: LATER_MS },
+      'that is later gives up what anybody may ask for too, and serves files',
+      { shedProvisioningMs: LATE_MS, shedAnonymousMs: LATE_MS, shedDownloadsMs: LATER_MS },
       2,
     ],
     [
@@ -341,8 +341,8 @@ describe('an RA that has too much to do', () => {
       const honest = await scene.register();
       await fixture.restart({ ops: { port: 0 }, limits });
       const statuses = async () => [
-        (await fixture.send('/download/policy/local')).status,
         (await scene.provision()).status,
+        (await fixture.send('/download/policy/local')).status,
         (await scene.download(honest)).status,
       ];
       const hogging = hog(100);

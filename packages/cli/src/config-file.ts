@@ -162,10 +162,10 @@ anonymous-under-way = 256
 # What anybody may ask for needs no key: so many of these calls in a second, and at once what ten seconds have left
 # over. A device makes two in a visit. The CRL store has as many of its own. 0: no limit.
 anonymous-per-second = 2000
-# When the RA is later than so many milliseconds on average, it refuses what anybody may ask for; then provisioning
-# requests and reports; then everything. 0: never.
-shed-anonymous-ms = 125
+# When the RA is later than so many milliseconds on average, it refuses provisioning requests and reports; then what
+# anybody may ask for; then everything. 0: never.
 shed-provisioning-ms = 250
+shed-anonymous-ms = 500
 shed-downloads-ms = 1000
 
 # For operators, by plain HTTP on 127.0.0.1 only: /healthz, /readyz, /metrics for Prometheus. Without this section there

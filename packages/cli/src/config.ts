@@ -157,8 +157,8 @@ const Schema = z.strictObject({
       // Ten seconds' worth may come at once. 0: no limit.
       'anonymous-per-second': z.int().min(0).max(1_000_000).default(2000),
       // Delay of the event loop. 0: never.
-      'shed-anonymous-ms': z.int().min(0).max(60_000).default(125),
       'shed-provisioning-ms': z.int().min(0).max(60_000).default(250),
+      'shed-anonymous-ms': z.int().min(0).max(60_000).default(500),
       'shed-downloads-ms': z.int().min(0).max(60_000).default(1000),
     })
     .prefault({}),

@@ -113,7 +113,7 @@ describe('chrysalis.toml', () => {
       downloadsUnderWay: 1024,
       anonymousUnderWay: 256,
       anonymousPerSecond: 2000,
-      shedAnonymousMs: 125,
+      shedAnonymousMs: 500,
       shedProvisioningMs: 250,
       shedDownloadsMs: 1000,
     });
@@ -303,6 +303,6 @@ describe('limits of several processes', () => {
     assert.equal(shares.anonymousPerSecond, 667);
     assert.equal(shares.provisioningUnderWay, 86);
     const { shedAnonymousMs, shedProvisioningMs, shedDownloadsMs } = shares;
-    assert.deepEqual([shedAnonymousMs, shedProvisioningMs, shedDownloadsMs], [125, 250, 1000]);
+    assert.deepEqual([shedAnonymousMs, shedProvisioningMs, shedDownloadsMs], [500, 250, 1000]);
   });
 });

@@ -3,9 +3,9 @@ import { RateLimit } from './rate-limit.ts';
 import { Refusal } from './refusal.ts';
 
 /**
- * What is given up together when there is too much to do. First what anybody may ask for, who needs no key for it: a device
- * goes on with the files that it holds, and one that does not is turned away before its visit has cost anything. Devices can
- * wait for new certificates longer than for those that are made already.
+ * What is given up together when there is too much to do. Provisioning first: devices can wait for new certificates longer than
+ * for those that are made already. Then what anybody may ask for, who needs no key for it: a device goes on with the policy
+ * and the chains that it holds. The files of devices last.
  */
 export type LoadClass = 'provisioning' | 'download' | 'anonymous';
 
@@ -18,10 +18,10 @@ export interface LoadLimits {
   readonly anonymousUnderWay: number;
   /** Calls that need no key, from all together; what was not used in ten seconds is there for a burst. */
   readonly anonymousPerSecond: number;
-  /** Mean delay of the event loop from which what anybody may ask for is refused. */
-  readonly shedAnonymousMs: number;
   /** Mean delay of the event loop from which provisioning requests and reports are refused. */
   readonly shedProvisioningMs: number;
+  /** From which what anybody may ask for is. */
+  readonly shedAnonymousMs: number;
   /** And from which everything is. */
   readonly shedDownloadsMs: number;
 }
@@ -36,8 +36,8 @@ const DEFAULTS: LoadLimits = {
   downloadsUnderWay: 1024,
   anonymousUnderWay: 256,
   anonymousPerSecond: 2000,
-  shedAnonymousMs: 125,
   shedProvisioningMs: 250,
+  shedAnonymousMs: 500,
   shedDownloadsMs: 1000,
 };
 /** So many seconds' worth of anonymous calls may come in one moment: devices come together when a week begins. */

@@ -35,31 +35,31 @@ function isOverloaded(error: unknown): void {
 }
 
 describe('load', () => {
-  it('gives up what anybody may ask for, then provisioning, then everything, and takes all again', async () => {
+  it('gives up provisioning, then what anybody may ask for, then everything, and takes all again', async () => {
     const { load, late, taken } = scene({
-      shedAnonymousMs: 125,
       shedProvisioningMs: 250,
+      shedAnonymousMs: 500,
       shedDownloadsMs: 1000,
     });
     const seen: [number, readonly LoadClass[]][] = [];
-    for (const ms of [0, 124, 125, 249, 250, 999, 1000, 300, 200, 100]) {
+    for (const ms of [0, 249, 250, 499, 500, 999, 1000, 600, 300, 200]) {
       late(ms);
       seen.push([ms, await taken()]);
     }
-    const enrolled = ['provisioning', 'download'];
+    const files = ['download', 'anonymous'];
     assert.deepEqual(seen, [
       [0, CLASSES],
-      [124, CLASSES],
-      [125, enrolled],
-      [249, enrolled],
-      [250, ['download']],
+      [249, CLASSES],
+      [250, files],
+      [499, files],
+      [500, ['download']],
       [999, ['download']],
       [1000, []],
-      [300, ['download']],
-      [200, enrolled],
-      [100, CLASSES],
+      [600, ['download']],
+      [300, files],
+      [200, CLASSES],
     ]);
-    assert.deepEqual(load.shed, { provisioning: 4, download: 1, anonymous: 7 });
+    assert.deepEqual(load.shed, { provisioning: 7, download: 1, anonymous: 4 });
     assert.equal(load.overBudget, 0);
     assert.deepEqual(load.underWay, { provisioning: 0, download: 0, anonymous: 0 });
   });
@@ -86,8 +86,8 @@ describe('load', () => {
   });
 
   it('does not take from the budget what it refuses for another reason', async () => {
-    const { load, late } = scene({ anonymousPerSecond: 1, shedAnonymousMs: 125 });
-    late(125);
+    const { load, late } = scene({ anonymousPerSecond: 1, shedAnonymousMs: 500 });
+    late(500);
     for (let n = 0; n < 300; n++) await load.run('anonymous', () => {}).catch(isOverloaded);
     late(0);
     for (let n = 0; n < 10; n++) await load.run('anonymous', () => {});
