@@ -3,11 +3,14 @@ import assert from 'node:assert/strict';
 import { open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { writeTestScms } from '@chrysalis/authorities';
 import { PrivateKey, systemRandom } from '@chrysalis/crypto';
 import {
   type AuditLogOptions,
   AuditWriter,
+  Blacklist,
+  BlacklistChanges,
   type ChainedLine,
   readAuditLines,
   verifyAuditLog,
@@ -59,6 +62,9 @@ describe('the audit log of an RA', () => {
     const i = Number.parseInt(name.slice(17, -4), 16);
     const kind = 'pseudonym';
     const requestHash = hash;
+    const changed = lines
+      .filter(({ event }) => event === 'blacklist')
+      .map(({ time, members: { id } }) => ({ id, at: time }));
     const registration = lines.find(({ event }) => event === 'registration')?.members;
     assert.deepEqual(contentOf(ofDevice), [
       {
@@ -83,8 +89,8 @@ describe('the audit log of an RA', () => {
       { event: 'download', service: 'batch', requestHash, i, status: 206, octets: 20 },
       { event: 'download', service: 'batch', requestHash, i, status: 416, octets: 0 },
       { event: 'download', service: 'info', requestHash, status: 200, octets: 4 },
-      { event: 'blacklist', change: 'added', enrollment, reason: 'stolen' },
-      { event: 'blacklist', change: 'removed', enrollment },
+      { event: 'blacklist', change: 'added', enrollment, reason: 'stolen', ...changed[0] },
+      { event: 'blacklist', change: 'removed', enrollment, ...changed[1] },
       { event: 'stop' },
     ]);
     assert.deepEqual(contentOf(issued), [
@@ -100,6 +106,22 @@ describe('the audit log of an RA', () => {
         check: 'expected an enrollment certificate that is not blacklisted',
       },
     ]);
+  });
+
+  it('has a change of the blacklist whose process was killed before its line, when another starts', async (t) => {
+    const hash = new Uint8Array(32).fill(7);
+    const { events } = await start(t, {}, undefined, async ({ raOptions, clock }) => {
+      const audit = { record: () => new Promise<void>(() => {}), note() {}, ready: async () => {} };
+      const changes = new BlacklistChanges({ ...raOptions, audit });
+      const killed = new Blacklist(raOptions.database, changes);
+      void killed.add(hash, 'stolen', timeOf(clock));
+      while (!(await killed.has(hash))) await setImmediate();
+    });
+    const found = (await events()).filter(({ event }) => event === 'blacklist');
+    assert.deepEqual(
+      found.map(({ members: { change, enrollment } }) => [change, enrollment]),
+      [['added', '07'.repeat(32)]],
+    );
   });
 
   it('tells which program, configuration, policy and chain file an RA starts with', async (t) => {
@@ -258,7 +280,13 @@ describe('the audit log of an RA', () => {
 type Fixture = Awaited<ReturnType<typeof startRaFixture>>;
 type Changes = Parameters<Fixture['restart']>[0];
 
-async function start(t: TestContext, changes: Changes = {}, disk = { isFull: false }) {
+/** @param before what became of the RA that was there before */
+async function start(
+  t: TestContext,
+  changes: Changes = {},
+  disk = { isFull: false },
+  before: (fixture: Fixture) => Promise<void> = async () => {},
+) {
   const parent = temporaryDirectory();
   const directory = join(parent, 'audit');
   const fixture = await startRaFixture({ policy: { weeksAhead: 1, certificatesPerPeriod: 3 } });
@@ -274,6 +302,7 @@ async function start(t: TestContext, changes: Changes = {}, disk = { isFull: fal
     log: fixture.raOptions.log,
     openToAppend: (path) => openOn(disk, path),
   });
+  await before(fixture);
   await fixture.restart({ ...changes, audit, about: { version: '9.9.9', config: 'c0ffee' } });
   let isStopped = false;
   const stop = async () => {

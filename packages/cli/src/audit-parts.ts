@@ -4,8 +4,17 @@ import { dirname } from 'node:path';
 import { readCertificateFile, readFormerCertificates } from '@chrysalis/authorities';
 import type { PublicKey } from '@chrysalis/crypto';
 import type { TrustStore } from '@chrysalis/ieee1609dot2';
-import { AuditWriter, type LineSigner, type Log, type RaIdentity } from '@chrysalis/ra';
+import {
+  AuditWriter,
+  Blacklist,
+  BlacklistChanges,
+  type LineSigner,
+  type Log,
+  type RaIdentity,
+  type RaSchema,
+} from '@chrysalis/ra';
 import type { Clock } from '@chrysalis/scms';
+import type { Database } from '@chrysalis/store';
 import type { ChrysalisConfig } from './config.ts';
 import type { CliContext } from './context.ts';
 import { createLog } from './log.ts';
@@ -67,13 +76,22 @@ function signerOf(identity: RaIdentity): LineSigner {
   };
 }
 
-/** What an operator changes at the command line is a series of its own, beside those of an RA that serves. @throws StoreError */
-export function openOperatorAudit(
+/**
+ * The blacklist, for an operator at the command line: what is changed there is a series of its own in the audit log, beside those
+ * of an RA that serves.
+ *
+ * @throws StoreError
+ */
+export async function openOperatorBlacklist(
   config: Pick<ChrysalisConfig, 'audit'>,
-  { clock, stderr }: Pick<CliContext, 'clock' | 'stderr'>,
+  database: Database<RaSchema>,
+  { clock, random, stderr }: Pick<CliContext, 'clock' | 'random' | 'stderr'>,
   resources: AsyncDisposableStack,
-): Promise<AuditWriter | undefined> {
-  return openAudit(config, 'operator', { clock, log: createLog(stderr, 'warn') }, resources);
+): Promise<Blacklist> {
+  const log = createLog(stderr, 'warn');
+  const audit = await openAudit(config, 'operator', { clock, log }, resources);
+  const changes = audit && new BlacklistChanges({ database, audit, clock, random, log });
+  return new Blacklist(database, changes);
 }
 
 /** The keys by which an audit log is verified: those of the RA's certificates, present and former. */

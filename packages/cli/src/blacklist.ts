@@ -4,7 +4,7 @@ import { Blacklist, type BlacklistEntry, enrollmentsOf, type RaSchema } from '@c
 import { CRL_SERIES, formatHex, timeOf } from '@chrysalis/scms';
 import type { Database } from '@chrysalis/store';
 import type { Command } from 'commander';
-import { openOperatorAudit } from './audit-parts.ts';
+import { openOperatorBlacklist } from './audit-parts.ts';
 import { loadConfig } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
 import { readCertificate, reason } from './crl.ts';
@@ -134,8 +134,11 @@ async function withBlacklist(
   await using resources = new AsyncDisposableStack();
   const config = await loadConfig(dir);
   const database = await openRaDatabase(config, resources);
-  const audit = changes && (await openOperatorAudit(config, changes, resources));
-  await work(new Blacklist(database, audit), database);
+  const blacklist =
+    changes === undefined
+      ? new Blacklist(database)
+      : await openOperatorBlacklist(config, database, changes, resources);
+  await work(blacklist, database);
 }
 
 /** The certificate that is meant, as SHA-256. @throws CliError */

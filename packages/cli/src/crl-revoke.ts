@@ -29,13 +29,7 @@ import {
   type Time32,
   TrustStore,
 } from '@chrysalis/ieee1609dot2';
-import {
-  type AuditLog,
-  Blacklist,
-  linkageChainsOf,
-  type RaSchema,
-  type RequestOrigin,
-} from '@chrysalis/ra';
+import { type Blacklist, linkageChainsOf, type RaSchema, type RequestOrigin } from '@chrysalis/ra';
 import { CRL_SERIES, type IPeriodClock } from '@chrysalis/scms';
 import type { Database } from '@chrysalis/store';
 import type { ChrysalisConfig } from './config.ts';
@@ -47,7 +41,7 @@ export interface RevocationParties {
   readonly config: Pick<ChrysalisConfig, 'pca' | 'la1' | 'la2'>;
   readonly crlg: CrlLog;
   readonly ra: Database<RaSchema>;
-  readonly audit?: AuditLog | undefined;
+  readonly blacklist: Blacklist;
   readonly iPeriod: IPeriodClock;
   readonly now: Time32;
   /** Opens what is encrypted; nothing when missing. */
@@ -177,12 +171,12 @@ async function blacklist(
   { hash, certificate }: HashedCertificate,
   hpcr: Uint8Array | undefined,
   reason: string,
-  { ra, audit, now }: RevocationParties,
+  { ra, blacklist: ofRa, now }: RevocationParties,
 ): Promise<Uint8Array | undefined> {
   const isEnrollment = certificate.toBeSigned.crlSeries === CRL_SERIES.eeEnrollment;
   const origin = hpcr && (await linkageChainsOf(ra, hpcr));
   const enrollmentHash = isEnrollment ? hash : origin?.enrollmentHash;
-  if (enrollmentHash) await new Blacklist(ra, audit).add(enrollmentHash, reason, now);
+  if (enrollmentHash) await ofRa.add(enrollmentHash, reason, now);
   return enrollmentHash;
 }
 

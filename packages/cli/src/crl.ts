@@ -11,7 +11,7 @@ import {
 } from '@chrysalis/ieee1609dot2';
 import { CRL_SERIES, formatHex, timeOf } from '@chrysalis/scms';
 import { type Command, InvalidArgumentError } from 'commander';
-import { openOperatorAudit } from './audit-parts.ts';
+import { openOperatorBlacklist } from './audit-parts.ts';
 import { loadConfig } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
 import { type RevocationOutcome, revoke } from './crl-revoke.ts';
@@ -91,8 +91,8 @@ async function revokeOne(context: CliContext, options: RevokeOptions): Promise<v
   resources.defer(() => crlg.close());
   const ra = await openRaStore(config);
   resources.defer(() => ra.close());
-  const audit = await openOperatorAudit(config, context, resources);
-  const parties = { directory, config, crlg, ra, audit, iPeriod, now: timeOf(clock), keys };
+  const blacklist = await openOperatorBlacklist(config, ra, context, resources);
+  const parties = { directory, config, crlg, ra, blacklist, iPeriod, now: timeOf(clock), keys };
   const outcome = await revoke(certificate, why, parties);
   const result = {
     ...describe(outcome.revocation),

@@ -1,11 +1,15 @@
 /** `chrysalis blacklist`: what it says, and what becomes of the device at an RA that serves. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { send } from '../../../test/support/https-client.ts';
 import { run } from './run-main.ts';
 import { stateDirectory } from './served.ts';
+
+const BIN = join(import.meta.dirname, '../src/bin.js');
 
 describe('chrysalis blacklist', () => {
   it('refuses a device at once, and serves it again at once', async (t) => {
@@ -61,6 +65,43 @@ describe('chrysalis blacklist', () => {
     });
     await topUp();
     await ra.stop();
+  });
+
+  it('has each change in the audit log, when it was killed before the line: the next command or RA writes it', async (t) => {
+    const { cli, json, serve, directory } = await stateDirectory(t);
+    await (await serve()).stop();
+    const hash = '5a'.repeat(32);
+    const killed = async (...args: string[]) => {
+      const preload = ['--import', join(import.meta.dirname, 'killed-at-append.ts')];
+      const argv = [...preload, BIN, '--dir', directory, 'blacklist', ...args];
+      const child = spawn(process.execPath, argv, { stdio: 'ignore' });
+      const [, signal] = (await once(child, 'exit')) as [number | null, string | null];
+      return signal;
+    };
+    const shown = async () => {
+      const { stdout } = await cli('--json', 'audit', 'show', '--event', 'blacklist');
+      const lines = stdout.split('\n').filter((line) => line !== '');
+      const told = lines.map((line) => {
+        const { writer, change, enrollment, reason } = JSON.parse(line);
+        return [writer, change, enrollment, reason];
+      });
+      // The clocks of the commands differ: some have the test's.
+      return told.sort();
+    };
+    assert.equal(await killed('add', hash, '--reason', 'stolen'), 'SIGKILL');
+    assert.equal(((await json('blacklist', 'list')) as object[]).length, 1, 'it counts');
+    assert.deepEqual(await shown(), []);
+    const again = await cli('blacklist', 'add', hash, '--reason', 'another');
+    assert.match(again.stdout, /^blacklisted before: .* stolen\n$/);
+    const added = ['operator', 'added', hash, 'stolen'];
+    assert.deepEqual(await shown(), [added]);
+
+    assert.equal(await killed('remove', hash), 'SIGKILL');
+    assert.deepEqual(await json('blacklist', 'list'), []);
+    assert.deepEqual(await shown(), [added]);
+    await (await serve()).stop();
+    assert.deepEqual(await shown(), [added, ['server', 'removed', hash, undefined]]);
+    assert.equal((await cli('audit', 'verify')).status, 0);
   });
 
   it('refuses what names no enrollment certificate', async (t) => {

@@ -98,7 +98,7 @@ export interface FailureEvent {
   readonly id: string;
 }
 
-/** The internal blacklist has changed. On stable storage before whoever asked is told. */
+/** The internal blacklist has changed. On stable storage before whoever asked is told; after a kill, when the RA starts again. */
 export interface BlacklistEvent {
   readonly event: 'blacklist';
   readonly change: 'added' | 'removed';
@@ -106,6 +106,10 @@ export interface BlacklistEvent {
   readonly enrollment: string;
   /** As the operator gave it, 500 characters at most. */
   readonly reason?: string;
+  /** 8 random octets. Two lines with the same are one change: a kill, or two processes at a time, have written it twice. */
+  readonly id: string;
+  /** ISO 8601, UTC: when it was changed. The line is later, if whoever made it could not write it. */
+  readonly at: string;
 }
 
 /**

@@ -1,3 +1,5 @@
+import { Blacklist } from './blacklist.ts';
+import { BlacklistChanges } from './blacklist-changes.ts';
 import { HorizonWarnings } from './horizon-warnings.ts';
 import { LocalFiles } from './local-files.ts';
 import { Membership } from './membership.ts';
@@ -8,13 +10,15 @@ import { Pipeline, type PipelineHost } from './pipeline.ts';
 
 /**
  * What an RA does behind the answers, and once for all processes: the files of the PG, the pipeline, reports on their way to the
- * MA, the look at what runs out. Of several nodes one makes the files and hands reports on; when it is gone, the next.
+ * MA, lines of the audit log that somebody left, the look at what runs out. Of several nodes one makes the files and hands reports on; when it is gone, the next.
  */
 export class BackOffice {
   /** With the policy in force. */
   readonly options: RaOptions;
   readonly files: LocalFiles;
   readonly pipeline: PipelineHost;
+  readonly blacklist: Blacklist;
+  readonly #changes: BlacklistChanges | undefined;
   readonly #reports: MisbehaviorReports | undefined;
   readonly #horizon: HorizonWarnings;
   /** Among the nodes; undefined when there is one. */
@@ -29,6 +33,9 @@ export class BackOffice {
     this.files = new LocalFiles(settings, onFile, isFirst);
     this.options = { ...settings, policy: this.files.policy };
     this.pipeline = settings.pipeline ?? new Pipeline(this.options);
+    const { audit, database } = settings;
+    this.#changes = audit && new BlacklistChanges({ ...this.options, audit });
+    this.blacklist = new Blacklist(database, this.#changes);
     this.#reports = settings.ma && new MisbehaviorReports(this.options, settings.ma, isFirst);
     this.#horizon = new HorizonWarnings(this.options, new OperatorsView(this.options));
   }
@@ -41,6 +48,7 @@ export class BackOffice {
       await this.pipeline.start();
       await this.#horizon.start();
       this.#reports?.start();
+      this.#changes?.start();
     } catch (error) {
       await this.stop();
       throw error;
@@ -53,6 +61,7 @@ export class BackOffice {
     void this.files.wake();
     void this.#reports?.wake();
     void this.#horizon.wake();
+    this.#changes?.wake();
   }
 
   /** Resolves when the files that name the RA's certificate were made anew, or tried. */
@@ -64,6 +73,7 @@ export class BackOffice {
   /** Each ends after the step that is under way. */
   async stop(): Promise<void> {
     await this.#horizon.stop();
+    await this.#changes?.stop();
     await this.files.stop();
     await this.#reports?.stop();
     await this.pipeline.stop();

@@ -1,13 +1,10 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
 import type { Database } from '@chrysalis/store';
 import type { CompiledQuery, Transaction } from 'kysely';
-import type { BlacklistEvent } from './audit-event.ts';
-import type { AuditLog } from './audit-log.ts';
+import type { BlacklistChanges } from './blacklist-changes.ts';
 import type { BlacklistTable, RaSchema } from './schema.ts';
 
-/** Longest reason in the audit log. */
-const MAX_REASON = 500;
-/** Entries of one statement, and events of one write of the audit log. */
+/** Entries of one statement. */
 const ROWS_AT_A_TIME = 200;
 
 /** An entry: who may neither request nor download, why, since when. */
@@ -24,14 +21,14 @@ export interface BlacklistEntry {
  */
 export class Blacklist {
   readonly #database: Database<RaSchema>;
-  readonly #audit: AuditLog | undefined;
+  readonly #changes: BlacklistChanges | undefined;
   /** Built once: every request of every device asks it. */
   readonly #entry: CompiledQuery;
 
-  /** @param audit where changes are written down before whoever asked for them is told */
-  constructor(database: Database<RaSchema>, audit?: AuditLog) {
+  /** @param changes where each is written down before whoever asked for it is told; without it, none is */
+  constructor(database: Database<RaSchema>, changes?: BlacklistChanges) {
     this.#database = database;
-    this.#audit = audit;
+    this.#changes = changes;
     this.#entry = database.query
       .selectFrom('blacklist')
       .select('added_at')
@@ -73,7 +70,7 @@ export class Blacklist {
    * @returns false when it was listed before
    */
   async add(enrollmentHash: Uint8Array, reason: string, at: Time32): Promise<boolean> {
-    await this.#audit?.ready();
+    await this.#changes?.ready();
     const isNew = await this.#database.transaction(async (query) => {
       const result = await query
         .insertInto('blacklist')
@@ -81,9 +78,11 @@ export class Blacklist {
         .onConflict((conflict) => conflict.doNothing())
         .executeTakeFirstOrThrow();
       await block(query, enrollmentHash, true);
-      return result.numInsertedOrUpdatedRows === 1n;
+      if (result.numInsertedOrUpdatedRows !== 1n) return false;
+      await this.#changes?.add(query, 'added', [enrollmentHash], reason);
+      return true;
     });
-    if (isNew) await this.#audit?.record(changeOf('added', enrollmentHash, reason));
+    await this.recorded();
     return isNew;
   }
 
@@ -98,7 +97,7 @@ export class Blacklist {
     at: Time32,
     along: (query: Transaction<RaSchema>, added: ReadonlySet<string>) => Promise<void>,
   ): Promise<void> {
-    await this.#audit?.ready();
+    await this.#changes?.ready();
     const added: Uint8Array[] = [];
     await this.#database.transaction(async (query) => {
       for (let n = 0; n < enrollmentHashes.length; n += ROWS_AT_A_TIME) {
@@ -116,12 +115,10 @@ export class Blacklist {
           .where('enrollment_hash', 'in', some)
           .execute();
       }
+      await this.#changes?.add(query, 'added', added, reason);
       await along(query, new Set(added.map(hex)));
     });
-    for (let n = 0; n < added.length; n += ROWS_AT_A_TIME) {
-      const some = added.slice(n, n + ROWS_AT_A_TIME);
-      await this.#audit?.record(...some.map((hash) => changeOf('added', hash, reason)));
-    }
+    await this.recorded();
   }
 
   /**
@@ -130,31 +127,30 @@ export class Blacklist {
    * @returns false when it was not listed
    */
   async remove(enrollmentHash: Uint8Array): Promise<boolean> {
-    await this.#audit?.ready();
+    await this.#changes?.ready();
     const isGone = await this.#database.transaction(async (query) => {
       const { numDeletedRows } = await query
         .deleteFrom('blacklist')
         .where('enrollment_hash', '=', enrollmentHash)
         .executeTakeFirstOrThrow();
       await block(query, enrollmentHash, false);
-      return numDeletedRows === 1n;
+      if (numDeletedRows !== 1n) return false;
+      await this.#changes?.add(query, 'removed', [enrollmentHash]);
+      return true;
     });
-    if (isGone) await this.#audit?.record(changeOf('removed', enrollmentHash));
+    await this.recorded();
     return isGone;
   }
-}
 
-function changeOf(
-  change: BlacklistEvent['change'],
-  enrollmentHash: Uint8Array,
-  reason?: string,
-): BlacklistEvent {
-  return {
-    event: 'blacklist',
-    change,
-    enrollment: hex(enrollmentHash),
-    ...(reason !== undefined && { reason: reason.slice(0, MAX_REASON) }),
-  };
+  /**
+   * Resolves when all that was changed before, by whomever, is in the audit log: who asks for the same again is told no sooner than
+   * who asked first.
+   *
+   * @throws StoreError
+   */
+  async recorded(): Promise<void> {
+    await this.#changes?.handOn();
+  }
 }
 
 function hex(octets: Uint8Array): string {

@@ -3,7 +3,6 @@ import { setTimeout } from 'node:timers/promises';
 import { AuditedRefusals } from './audited-refusals.ts';
 import { Authenticator } from './authenticate.ts';
 import { KnownBacklog } from './backlog.ts';
-import { Blacklist } from './blacklist.ts';
 import { Contacts } from './contacts.ts';
 import { DeviceRegistry } from './device-registry.ts';
 import { Door } from './door.ts';
@@ -28,7 +27,6 @@ export interface FrontOffice {
   /** What is listened on. */
   readonly port: number;
   readonly url: string;
-  readonly blacklist: Blacklist;
   /** What this process does when others tell it. */
   readonly told: Siblings;
   wake(): void;
@@ -51,7 +49,6 @@ export async function openFrontOffice(
   wakePipeline: () => void,
 ): Promise<FrontOffice> {
   const { audit, clock, identity, listen, log, ocsp, siblings } = options;
-  const blacklist = new Blacklist(options.database, audit);
   const registry = new DeviceRegistry(options.database);
   const authenticator = new Authenticator(options, registry);
   const contacts = new Contacts(options, wakePipeline);
@@ -104,7 +101,6 @@ export async function openFrontOffice(
   return {
     port,
     url: publicUrl(),
-    blacklist,
     told: {
       closeRegistration: (deviceId) => contacts.closeHere(deviceId),
       openRegistration: (deviceId) => contacts.openHere(deviceId),

@@ -20,6 +20,7 @@ export {
 export type { AuthenticationStep } from './authenticate.ts';
 export { fileKey, zipBatch, zipFile } from './batch-file.ts';
 export { Blacklist, type BlacklistEntry } from './blacklist.ts';
+export { BlacklistChanges, type BlacklistChangesOptions } from './blacklist-changes.ts';
 export { type ByteRange, isRangeApplicable, parseRange } from './byte-range.ts';
 export { isHeld } from './conditional.ts';
 export { RA_TABLES } from './copied-tables.ts';

@@ -222,6 +222,8 @@ export class MisbehaviorEnquiries implements RegistrationAuthorityPort {
       .where('signed_hash', '=', signedHash)
       .executeTakeFirst();
     if (row === undefined) return undefined;
+    // Whoever carried it out may not have come to write down what it changed.
+    await this.#blacklist.recorded();
     if (row.answer === null) {
       return composeRaMaResponse(request, head, failures(request, 'maRequestTimeout'));
     }

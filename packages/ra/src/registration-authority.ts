@@ -1,5 +1,5 @@
 import { BackOffice } from './back-office.ts';
-import { Blacklist } from './blacklist.ts';
+import type { Blacklist } from './blacklist.ts';
 import { type FrontOffice, openFrontOffice } from './front-office.ts';
 import { createGuards, type Guards } from './guards.ts';
 import { fixIPeriod } from './i-period-setting.ts';
@@ -65,7 +65,7 @@ export async function startRegistrationAuthority(
 ): Promise<RegistrationAuthority> {
   await fixIPeriodOf(settings);
   const back = new BackOffice(settings);
-  const { options, pipeline } = back;
+  const { options, pipeline, blacklist } = back;
   const guards = guardsOf(options, statusReader(options));
   await back.start();
   let isStopping = false;
@@ -83,7 +83,7 @@ export async function startRegistrationAuthority(
     await back.stop();
     throw error;
   }
-  const { url, port, blacklist } = front;
+  const { url, port } = front;
   options.log.info({ url }, 'registration authority started');
   return {
     ...{ url, port, blacklist },
@@ -156,7 +156,7 @@ export async function startRaBack(settings: RaSettings, onFile: () => void): Pro
   await audit?.record({ event: 'start', ...about, ra, ...back.files.names });
   log.info({}, 'certificates are made');
   return {
-    blacklist: new Blacklist(options.database, options.audit),
+    blacklist: back.blacklist,
     missing: () => readiness.missing(),
     figures: async () => metrics?.figures(),
     wakePipeline: () => back.pipeline.wake(),

@@ -180,6 +180,20 @@ export interface BlacklistTable {
   readonly added_at: number;
 }
 
+/** Changes of the blacklist whose lines are not in the audit log for certain. */
+export interface BlacklistChangeTable {
+  /** Their order. */
+  readonly id: Generated<number>;
+  /** 8 octets, random: in the line too, so that one that was written twice is known by it. */
+  readonly line_id: Uint8Array;
+  readonly change: 'added' | 'removed';
+  readonly enrollment_hash: Uint8Array;
+  /** Null of one that was removed. */
+  readonly reason: string | null;
+  /** Unix time in milliseconds. */
+  readonly changed_at: number;
+}
+
 /** Requests of the MA that changed the blacklist: none is carried out twice. */
 export interface MaRequestTable {
   /** SHA-256 of the signed request. */
@@ -247,6 +261,7 @@ export interface RaSchema {
   readonly filed: FiledTable;
   readonly given_up: GivenUpTable;
   readonly blacklist: BlacklistTable;
+  readonly blacklist_change: BlacklistChangeTable;
   readonly ma_request: MaRequestTable;
   readonly setting: SettingTable;
   readonly tally: TallyTable;

@@ -20,8 +20,10 @@ import {
   type HashedCertificate,
 } from '@chrysalis/ieee1609dot2';
 import {
+  type AuditLog,
   AuditWriter,
   Blacklist,
+  BlacklistChanges,
   MisbehaviorEnquiries,
   type MisbehaviorEnquiriesOptions,
   RemoteAuthority,
@@ -50,6 +52,7 @@ import {
   ToBeEncryptedIndividualPlv,
   timeOf,
 } from '@chrysalis/scms';
+import { StoreError } from '@chrysalis/store';
 import { downloadReq } from '../../../test/support/device.ts';
 import { send } from '../../../test/support/https-client.ts';
 import { createX509Ca } from '../../authorities/test/mutual-tls.ts';
@@ -88,6 +91,7 @@ async function createPort(
   const on = stage ?? (await createStage(t, { policy: { weeksAhead: 2 } }));
   const { scms, trust, options, clock } = on;
   const asOptions = { ...options, ...changes };
+  const { database, audit } = asOptions;
   const port = new MisbehaviorEnquiries(
     {
       ...asOptions,
@@ -99,7 +103,7 @@ async function createPort(
       requestsPerHour: 600,
       ...changes,
     },
-    new Blacklist(asOptions.database, asOptions.audit),
+    new Blacklist(database, audit && new BlacklistChanges({ ...asOptions, audit })),
   );
   const refused: string[] = [];
   const server = await startAuthorityServer({
@@ -648,8 +652,10 @@ describe('what is left behind', () => {
     const ma = Buffer.from(scms.ma.certificate.id).toString('hex');
     const enrollment = Buffer.from(device.device.certificate.hash).toString('hex');
     const told = own.map(({ seq: _, time: __, hash: ___, ...rest }) => rest);
+    const at = new Date(stage.clock.now()).toISOString();
+    const reason = `request ${asked} of the MA`;
     assert.deepEqual(told.slice(0, 2), [
-      { event: 'blacklist', change: 'added', enrollment, reason: `request ${asked} of the MA` },
+      { event: 'blacklist', change: 'added', enrollment, reason, id: told[0].id, at },
       {
         event: 'ma-request',
         request: 'blacklist',
@@ -666,6 +672,30 @@ describe('what is left behind', () => {
     );
     assert.deepEqual([refused.succeeded, refused.refused], [0, 'raInvalidInputValueFormat']);
     for (const hpcr of hpcrs) assert(!text.includes(Buffer.from(hpcr).toString('hex')));
+  });
+
+  it('is the line about a device that the disk did not take, before the repetition is answered', async (t) => {
+    const stage = await createStage(t, { policy: { weeksAhead: 2 } });
+    let isFull = true;
+    const written: string[] = [];
+    const audit: AuditLog = {
+      async record(...events) {
+        if (isFull) throw new StoreError('full', 'could not append: ENOSPC');
+        written.push(...events.map(({ event }) => event));
+      },
+      note() {},
+      ready: async () => {},
+    };
+    const { compose, exchange, refuses, blacklist } = await createPort(t, { audit }, stage);
+    const { device, hpcrs } = await provision(stage);
+    const sent = compose([hpcrs[0]!]);
+    await refuses(sent.octets);
+    assert(await blacklist.has(device.device.certificate.hash), 'it counts all the same');
+    await refuses(sent.octets);
+    assert.deepEqual(written, []);
+    isFull = false;
+    assert.deepEqual(await exchange(sent), [null]);
+    assert.deepEqual(written, ['blacklist', 'ma-request']);
   });
 
   it('is an answer only when all of it is durable', async (t) => {
