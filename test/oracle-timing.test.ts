@@ -211,6 +211,7 @@ function withSlowChecks(): Partial<RaSettings> {
       delete: (key) => objects.delete(key),
       deleteAll: (prefix) => objects.deleteAll(prefix),
       list: (prefix) => objects.list(prefix),
+      removeAbandoned: () => objects.removeAbandoned(),
     },
   };
 }

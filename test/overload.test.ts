@@ -295,6 +295,7 @@ function gated(objects: ObjectStore, gate: Promise<void>): ObjectStore {
     delete: (key) => objects.delete(key),
     deleteAll: (prefix) => objects.deleteAll(prefix),
     list: (prefix) => objects.list(prefix),
+    removeAbandoned: () => objects.removeAbandoned(),
   };
 }
 

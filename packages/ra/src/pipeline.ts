@@ -4,6 +4,7 @@ import { backOffSec } from './back-off.ts';
 import { Pace } from './backlog.ts';
 import { Filing } from './filing.ts';
 import { OVERLAP_SEC } from './horizon.ts';
+import { Leftovers } from './leftovers.ts';
 import { LinkageSupply } from './linkage-supply.ts';
 import { Membership, type Share, WHOLE } from './membership.ts';
 import { NumberedSupply } from './numbered-supply.ts';
@@ -66,6 +67,7 @@ export class Pipeline implements PipelineHost, PipelineFigures {
   readonly #dispatch: PcaDispatch;
   readonly #filing: Filing;
   readonly #retirement: Retirement;
+  readonly #leftovers: Leftovers;
   readonly #periodsOver: PeriodsOver;
   readonly #pace: Pace;
   /** Among others on the same database; undefined when there are none. */
@@ -90,6 +92,7 @@ export class Pipeline implements PipelineHost, PipelineFigures {
     this.#dispatch = new PcaDispatch(options, this.#requests, this.#view);
     this.#filing = new Filing(options, this.#view);
     this.#retirement = new Retirement(options, this.#view);
+    this.#leftovers = new Leftovers(options);
     this.#periodsOver = new PeriodsOver(options.dropGraceMs ?? DROP_GRACE_MS);
     this.#pace = new Pace(options.database);
     this.#membership = options.isShared
@@ -142,6 +145,7 @@ export class Pipeline implements PipelineHost, PipelineFigures {
     this.#stopping = true;
     this.wake();
     await this.#running;
+    await this.#leftovers.leave();
     await this.#membership?.stop();
     this.#state = 'stopped';
   }
@@ -183,6 +187,7 @@ export class Pipeline implements PipelineHost, PipelineFigures {
     const isFirst = share?.rank === 0;
     const overForSure = await this.#overForSure(now, isFirst);
     if (share === undefined) return false;
+    const cleared = isFirst && (await this.#leftovers.step());
     const dropped = isFirst && (await this.#retirement.step(overForSure));
     const sent = await this.#dispatch.step(now, share);
     const filed = await this.#filing.step(share);
@@ -191,7 +196,7 @@ export class Pipeline implements PipelineHost, PipelineFigures {
     const hasRoom = await this.#requests.hasRoom(MAX_WAITING, sent);
     const expanded = hasRoom && (await this.#weeksAhead.step(overForSure, now, share));
     const released = await this.#openShuffle(now);
-    return dropped || sent || filed || numbered || cached || expanded || released;
+    return cleared || dropped || sent || filed || numbered || cached || expanded || released;
   }
 
   #shareOfStep(): Share | undefined {

@@ -211,6 +211,7 @@ function pick(store: ObjectStore): ObjectStore {
     delete: (key) => store.delete(key),
     deleteAll: (prefix) => store.deleteAll(prefix),
     list: (prefix) => store.list(prefix),
+    removeAbandoned: () => store.removeAbandoned(),
   };
 }
 

@@ -358,5 +358,6 @@ function bound(store: ObjectStore): ObjectStore {
     delete: (key) => store.delete(key),
     deleteAll: (prefix) => store.deleteAll(prefix),
     list: (prefix) => store.list(prefix),
+    removeAbandoned: () => store.removeAbandoned(),
   };
 }

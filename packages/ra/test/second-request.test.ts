@@ -193,6 +193,7 @@ describe('a second request for pseudonym certificates', () => {
         delete: (key) => inner.delete(key),
         deleteAll: (prefix) => inner.deleteAll(prefix),
         list: (prefix) => inner.list(prefix),
+        removeAbandoned: () => inner.removeAbandoned(),
       },
     });
     const first = await stage.register(stage.ra);

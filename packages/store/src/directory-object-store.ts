@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { closeSync, type Dir, fstatSync, openSync, readSync } from 'node:fs';
+import { mkdir, opendir, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import {
   createDirectoryDurably,
@@ -34,6 +34,10 @@ const MAX_SETTLED_DIRECTORIES = 10_000;
 /** A temporary older than this is left over, whoever wrote it: no put takes an hour. */
 const ABANDONED_AFTER_MS = 60 * 60 * 1000;
 
+/** Leftovers that go in one step, and how long it takes at most: a disk may be slow. */
+const FILES_IN_STEP = 100;
+const STEP_MS = 10;
+
 /** Names this process among those that share the directory; with it, two with the same pid differ. */
 const PROCESS_MARK = `${process.pid}.${randomBytes(6).toString('hex')}`;
 let temporaryCount = 0;
@@ -42,14 +46,14 @@ let temporaryCount = 0;
  * Objects as files below `directory`, which is created when missing (files 0600, directories 0700).
  * The object `a/b/c` is the file `a+/b+/c`. A put writes to `.incoming`, syncs, renames, and syncs
  * the directories it touched. Several processes may share the directory. What interrupted
- * processes left in `.incoming` is removed here. Wants a file system that is case-sensitive.
+ * processes left stays in `.incoming` until `removeAbandoned`: to open waits for none of it.
+ * Wants a file system that is case-sensitive.
  * @throws StoreError `io`
  */
 export async function openDirectoryObjectStore(directory: string): Promise<ObjectStore> {
   const root = resolve(directory);
   try {
     await createDirectoryDurably(join(root, INCOMING));
-    await removeAbandoned(join(root, INCOMING));
   } catch (error) {
     throw fileError(error, `open object directory ${root}`);
   }
@@ -107,7 +111,7 @@ class DirectoryObjectStore implements ObjectStore {
     const doomed = this.#temporaryPath();
     this.#settled.clear();
     try {
-      // One rename drops the whole tree at once; a crash after it leaves only what open clears away.
+      // One rename drops the whole tree at once; a crash after it leaves only what removeAbandoned clears away.
       await rename(path, doomed);
     } catch (error) {
       if (systemCodeOf(error) !== 'ENOENT') throw fileError(error, `delete objects of ${prefix}`);
@@ -123,6 +127,10 @@ class DirectoryObjectStore implements ObjectStore {
   async *list(prefix: string): AsyncIterable<string> {
     const segments = prefix === '' ? [] : keySegments(prefix);
     yield* listTree(this.#directoryPath(segments), prefix === '' ? '' : `${prefix}/`);
+  }
+
+  removeAbandoned(): AsyncIterable<void> {
+    return removeAbandoned(join(this.#root, INCOMING));
   }
 
   async #putOnce(path: string, octets: Uint8Array): Promise<void> {
@@ -268,12 +276,59 @@ function segmentOfDirectory(name: string): string {
 }
 
 /** Removes what dead processes left. A living one's files stay: it may be in the midst of a put. */
-async function removeAbandoned(incoming: string): Promise<void> {
-  for (const name of await readdir(incoming)) {
-    const path = join(incoming, name);
-    if (name.startsWith(`${PROCESS_MARK}.`)) continue;
-    if (isOtherLivingProcess(Number.parseInt(name, 10)) && !(await isOld(path))) continue;
-    await rm(path, { recursive: true, force: true });
+async function* removeAbandoned(incoming: string): AsyncGenerator<void, void> {
+  try {
+    for (const name of await readdir(incoming)) {
+      const path = join(incoming, name);
+      if (name.startsWith(`${PROCESS_MARK}.`)) continue;
+      if (isOtherLivingProcess(Number.parseInt(name, 10)) && !(await isOld(path))) continue;
+      yield* removeInSteps(path);
+    }
+  } catch (error) {
+    throw fileError(error, `remove what was left in ${incoming}`);
+  }
+}
+
+/** Of a tree, file by file: all at once would keep every put waiting behind them. */
+async function* removeInSteps(path: string): AsyncGenerator<void, void> {
+  let files = 0;
+  let begun = performance.now();
+  for await (const file of filesBelow(path)) {
+    await unlinkIfPresent(file);
+    if (++files < FILES_IN_STEP && performance.now() - begun < STEP_MS) continue;
+    yield;
+    files = 0;
+    begun = performance.now();
+  }
+  // Directories with nothing in them, or a single file.
+  await rm(path, { recursive: true, force: true });
+}
+
+/**
+ * A directory of a period has as many files as the fleet has devices: their names are not read all at once.
+ */
+async function* filesBelow(path: string): AsyncGenerator<string, void> {
+  let directory: Dir;
+  try {
+    directory = await opendir(path);
+  } catch (error) {
+    // A file, or one that another process was quicker to remove.
+    if (['ENOTDIR', 'ENOENT'].includes(systemCodeOf(error) ?? '')) return;
+    throw error;
+  }
+  for await (const entry of directory) {
+    const below = join(path, entry.name);
+    if (entry.isDirectory()) yield* filesBelow(below);
+    else yield below;
+  }
+}
+
+/** A third of what rm takes. */
+async function unlinkIfPresent(path: string): Promise<void> {
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (systemCodeOf(error) !== 'ENOENT') throw error;
   }
 }
 

@@ -40,6 +40,7 @@ export function createFailingObjectStore(
       if (next('list', prefix) !== 'works') throw injected();
       yield* inner.list(prefix);
     },
+    removeAbandoned: () => inner.removeAbandoned(),
   };
 }
 

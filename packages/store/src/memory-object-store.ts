@@ -33,6 +33,9 @@ class MemoryObjectStore implements ObjectStore {
     }
   }
 
+  /** Nothing is left: it goes with the process. */
+  async *removeAbandoned(): AsyncIterable<void> {}
+
   async *list(prefix: string): AsyncIterable<string> {
     if (prefix !== '') keySegments(prefix);
     const start = prefix === '' ? '' : `${prefix}/`;

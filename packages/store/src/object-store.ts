@@ -25,6 +25,11 @@ export interface ObjectStore {
    * units. A key put or deleted meanwhile may or may not appear; every other one appears once.
    */
   list(prefix: string): AsyncIterable<string>;
+  /**
+   * Removes what interrupted processes left behind and no key names, a little with each step: some 10 ms, so that whoever takes
+   * the steps does other things between. Whoever ends early leaves the rest to the next one.
+   */
+  removeAbandoned(): AsyncIterable<void>;
 }
 
 /**

@@ -120,6 +120,9 @@ class S3ObjectStore implements ObjectStore {
     }
   }
 
+  /** Nothing is left: an object is put in one request. */
+  async *removeAbandoned(): AsyncIterable<void> {}
+
   async *#pages(below: string): AsyncIterable<readonly string[]> {
     let token: string | undefined;
     do {

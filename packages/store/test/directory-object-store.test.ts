@@ -11,7 +11,7 @@ import { temporaryDirectory } from '../../../test/support/temporary-directory.ts
 import { openDirectoryObjectStore } from '../src/directory-object-store.ts';
 import { MAX_OBJECT_OCTETS } from '../src/object-store.ts';
 import { isStoreError } from '../src/store-error.ts';
-import { keysOf, objectStoreConformance } from './object-store-conformance.ts';
+import { clear, keysOf, objectStoreConformance } from './object-store-conformance.ts';
 import { recordSyncs } from './sync-recorder.ts';
 
 objectStoreConformance('directory', async () =>
@@ -163,8 +163,41 @@ describe('directory object store', () => {
     await utimes(join(incoming, `${process.ppid}.0123456789ab.2`), 1, 1);
 
     const store = await openDirectoryObjectStore(root);
+    await clear(store);
     assert.deepEqual(await readdir(incoming), [`${process.ppid}.0123456789ab.1`]);
     assert.deepEqual(await keysOf(store, ''), [], 'what is unfinished is not listed');
+  });
+
+  it('does not wait, to open, for what a killed deleteAll left, and removes it in steps', async () => {
+    const { root, left } = await withLeftPeriod(350);
+    const store = await openDirectoryObjectStore(root);
+    assert.equal(await left(), 350, 'none of it is gone yet');
+    await store.put('573/a', Uint8Array.of(1));
+    const steps = await clear(store);
+    assert(steps >= 3, `${steps} steps for 350 files`);
+    assert.deepEqual(await readdir(join(root, '.incoming')), []);
+    assert.deepEqual(await keysOf(store, ''), ['573/a']);
+  });
+
+  it('goes on with the next open where a process ended', async () => {
+    const { root, left } = await withLeftPeriod(350);
+    for await (const _ of (await openDirectoryObjectStore(root)).removeAbandoned()) break;
+    const rest = await left();
+    assert(rest > 0 && rest < 350, `${rest} of 350`);
+    // Another takes the rest meanwhile: neither minds.
+    const [one, two] = [await openDirectoryObjectStore(root), await openDirectoryObjectStore(root)];
+    await Promise.all([clear(one), clear(two)]);
+    assert.deepEqual(await readdir(join(root, '.incoming')), []);
+  });
+
+  it('says when it cannot, and opens all the same', async () => {
+    const root = temporaryDirectory();
+    const store = await openDirectoryObjectStore(root);
+    await store.put('a', Uint8Array.of(1));
+    await rm(join(root, '.incoming'), { recursive: true });
+    await assert.rejects(clear(store), (error) => isStoreError(error, 'io'));
+    const again = await openDirectoryObjectStore(root);
+    assert.deepEqual(await again.get('a'), Uint8Array.of(1));
   });
 
   it('leaves alone what another store of this process is writing', onLinux, async (t) => {
@@ -173,7 +206,7 @@ describe('directory object store', () => {
     const stillThere: boolean[] = [];
     await recordSyncs(t, async (path) => {
       if (!path.includes('.incoming/')) return false;
-      await openDirectoryObjectStore(root);
+      await clear(await openDirectoryObjectStore(root));
       stillThere.push(existsSync(path));
       return false;
     });
@@ -263,3 +296,12 @@ describe('directory object store', () => {
     );
   });
 });
+
+/** The files of a period that a process was removing when it was killed. */
+async function withLeftPeriod(files: number) {
+  const root = temporaryDirectory();
+  const period = join(root, '.incoming', '0.0123456789ab.1', 'below+');
+  await mkdir(period, { recursive: true });
+  for (let n = 0; n < files; n++) await writeFile(join(period, String(n)), '');
+  return { root, left: async () => (await readdir(period)).length };
+}

@@ -12,7 +12,7 @@ import { openDirectoryObjectStore } from '../src/directory-object-store.ts';
 import { idsOf } from './database-conformance.ts';
 import { DEVICE_MIGRATIONS, type DeviceSchema } from './device-schema.ts';
 import { PAIR_BASE, versionOctets } from './killed-writer.ts';
-import { keysOf } from './object-store-conformance.ts';
+import { clear, keysOf } from './object-store-conformance.ts';
 
 const WRITER = fileURLToPath(new URL('./killed-writer.ts', import.meta.url));
 
@@ -54,6 +54,7 @@ async function runAndKill(directory: string, lifeMs: number): Promise<string[][]
 
 async function assertObjects(directory: string, lines: string[][]): Promise<void> {
   const store = await openDirectoryObjectStore(join(directory, 'objects'));
+  await clear(store);
   assert.deepEqual(await readdir(join(directory, 'objects', '.incoming')), []);
   const found = new Map<string, number>();
   for (const key of await keysOf(store, '')) {

@@ -31,6 +31,13 @@ export function objectStoreConformance(
       assert.deepEqual(await store.get('a'), new Uint8Array(100_000).fill(1));
     });
 
+    it('removes nothing that was put', async (t) => {
+      const store = await open(t);
+      await store.put('a/b', Uint8Array.of(1));
+      await clear(store);
+      assert.deepEqual(await store.get('a/b'), Uint8Array.of(1));
+    });
+
     it('tells an empty object from an absent one', async (t) => {
       const store = await open(t);
       await store.put('empty', new Uint8Array(0));
@@ -209,6 +216,13 @@ export async function keysOf(store: ObjectStore, prefix: string): Promise<string
   return keys;
 }
 
+/** Takes every step of it. @returns how many */
+export async function clear(store: ObjectStore): Promise<number> {
+  let steps = 0;
+  for await (const _ of store.removeAbandoned()) steps += 1;
+  return steps;
+}
+
 /** As a caller that repeats what failed, until it succeeds. */
 export function repeating(store: ObjectStore): ObjectStore {
   const repeat = async <T>(call: () => Promise<T>): Promise<T> => {
@@ -231,5 +245,6 @@ export function repeating(store: ObjectStore): ObjectStore {
     async *list(prefix) {
       yield* await repeat(() => keysOf(store, prefix));
     },
+    removeAbandoned: () => store.removeAbandoned(),
   };
 }

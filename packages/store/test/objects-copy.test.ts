@@ -79,6 +79,7 @@ function objectsCopy(name: string, open: () => Promise<ObjectStore>): void {
         delete: (key) => from.delete(key),
         deleteAll: (prefix) => from.deleteAll(prefix),
         list: (prefix) => from.list(prefix),
+        removeAbandoned: () => from.removeAbandoned(),
       };
       // As a state that was there before: what is younger than two seconds may change unseen.
       const before = new Date(Date.now() - 60_000);
@@ -114,6 +115,7 @@ function objectsCopy(name: string, open: () => Promise<ObjectStore>): void {
         delete: (key) => to.delete(key),
         deleteAll: (prefix) => to.deleteAll(prefix),
         list: (prefix) => to.list(prefix),
+        removeAbandoned: () => to.removeAbandoned(),
       };
       const copy = new ObjectsCopy(directory, from, bad, { signal: NEVER });
       await assert.rejects(copy.pass(), (error) => isStoreError(error, 'corrupt'));
