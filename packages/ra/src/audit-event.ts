@@ -98,6 +98,13 @@ export interface FailureEvent {
   readonly id: string;
 }
 
+/** As so many faults of ours, which came too fast for a line each: the log has every one. */
+export interface FailuresEvent {
+  readonly event: 'failures';
+  readonly service: AuditedService;
+  readonly count: number;
+}
+
 /** The internal blacklist has changed. On stable storage before whoever asked is told; after a kill, when the RA starts again. */
 export interface BlacklistEvent {
   readonly event: 'blacklist';
@@ -163,6 +170,7 @@ export type AuditEvent =
   | RefusalEvent
   | RefusalsEvent
   | FailureEvent
+  | FailuresEvent
   | BlacklistEvent
   | MaRequestEvent
   | PolicyEvent

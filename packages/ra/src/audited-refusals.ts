@@ -1,5 +1,5 @@
 import type { Clock } from '@chrysalis/scms';
-import type { AuditEvent, AuditedService, RefusalsEvent } from './audit-event.ts';
+import type { AuditEvent, AuditedService, FailuresEvent, RefusalsEvent } from './audit-event.ts';
 import type { AuditLog } from './audit-log.ts';
 import { RateLimit } from './rate-limit.ts';
 import type { Refusal } from './refusal.ts';
@@ -27,15 +27,15 @@ const SERVICES: Readonly<Record<string, AuditedService>> = {
 };
 
 /**
- * Refusals for the audit log. None waits for the disk: how long an answer takes would tell which check failed. One of an
+ * Refusals and faults of ours for the audit log. None waits for the disk: how long an answer takes would tell which check failed. One of an
  * authenticated device is on its way to the disk before the answer leaves; those of strangers are written behind, and counted
- * when they come too fast, so that nobody fills the disk.
+ * when they come too fast, so that nobody fills the disk; so are faults of ours, which a stranger may have found a way to.
  */
 export class AuditedRefusals {
   readonly #audit: AuditLog;
   readonly #clock: Clock;
   readonly #limit: RateLimit;
-  readonly #counts = new Map<string, RefusalsEvent>();
+  readonly #counts = new Map<string, RefusalsEvent | FailuresEvent>();
   #timer: NodeJS.Timeout | undefined;
 
   /** @param share of the lines, where several processes have an audit log each */
@@ -59,13 +59,14 @@ export class AuditedRefusals {
     // Each that fails costs one of the tries of an hour, until there are none.
     if (enrollmentHash && reason !== 'raMoreThanAllowedTries') this.#audit.note(event, 'now');
     else if (this.#limit.take(this.#clock.now())) this.#audit.note(event);
-    else this.#count(service, code, reason);
+    else this.#count({ event: 'refusals', service, code, reason });
   }
 
   /** A fault of ours, which the log has under this id. */
   failed(id: string, path: string): void {
     const service = serviceOf(path);
     if (this.#limit.take(this.#clock.now())) this.#audit.note({ event: 'failure', service, id });
+    else this.#count({ event: 'failures', service });
   }
 
   /** Hands on what was counted. */
@@ -76,10 +77,10 @@ export class AuditedRefusals {
     this.#counts.clear();
   }
 
-  #count(service: AuditedService, code: number, reason: string): void {
-    const key = `${service} ${reason}`;
+  #count(event: Omit<RefusalsEvent, 'count'> | Omit<FailuresEvent, 'count'>): void {
+    const key = `${event.event} ${event.service} ${event.event === 'refusals' ? event.reason : ''}`;
     const count = (this.#counts.get(key)?.count ?? 0) + 1;
-    this.#counts.set(key, { event: 'refusals', service, code, reason, count });
+    this.#counts.set(key, { ...event, count });
     this.#timer ??= setTimeout(() => this.flush(), COUNT_MS).unref();
   }
 }
