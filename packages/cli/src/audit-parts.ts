@@ -5,9 +5,11 @@ import { readCertificateFile, readFormerCertificates } from '@chrysalis/authorit
 import type { PublicKey } from '@chrysalis/crypto';
 import type { TrustStore } from '@chrysalis/ieee1609dot2';
 import {
+  type AuditLogOptions,
   AuditWriter,
   Blacklist,
   BlacklistChanges,
+  GoneWriters,
   type LineSigner,
   type Log,
   type RaIdentity,
@@ -48,7 +50,7 @@ export async function openAudit(
   resources: AsyncDisposableStack,
 ): Promise<AuditWriter | undefined> {
   if (!audit.enabled) return undefined;
-  const opened = await AuditWriter.open({
+  const options: AuditLogOptions = {
     directory: audit.directory,
     writer,
     maxFileOctets: audit.maxFileMb * OCTETS_PER_MB,
@@ -59,9 +61,20 @@ export async function openAudit(
     ...(identity && {
       sign: signerOf(identity),
     }),
-  });
+  };
+  const opened = await AuditWriter.open(options);
   resources.defer(() => opened.close());
+  if (looksAfterOthers(writer)) {
+    const gone = new GoneWriters({ ...options, kept: UNSIGNED_WRITERS });
+    resources.defer(() => gone.stop());
+    gone.start();
+  }
   return opened;
+}
+
+/** One in each place where processes write: those that answer devices, and the pipeline, have the server beside them. */
+function looksAfterOthers(writer: AuditWriterName): boolean {
+  return writer === 'server' || writer.startsWith('worker');
 }
 
 /** Whatever certificate the RA has when it signs. */

@@ -1,11 +1,9 @@
 import { constants, type FileHandle, open, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '@chrysalis/scms';
 import {
   createDirectoryDurably,
   fileError,
-  openDatabase,
   StoreError,
   syncDirectory,
   writeFileDurably,
@@ -30,6 +28,7 @@ import {
   tailOf,
   writeHead,
 } from './audit-files.ts';
+import { corrupt, type FileStart, startOf, takeSeries } from './audit-series.ts';
 import type { Log } from './options.ts';
 import { PeriodsOver } from './periods-over.ts';
 
@@ -86,22 +85,13 @@ const MAX_WAITING = 10_000;
 export const MAX_UNSIGNED = 1000;
 /** Files in one event of their removal: it fits into a line. */
 const MAX_RETIRED = 50;
-const DAY_MS = 86_400_000;
-const RETENTION_GRACE_MS = 3_600_000;
+export const DAY_MS = 86_400_000;
+export const RETENTION_GRACE_MS = 3_600_000;
 
 interface Waiting {
   readonly events: readonly { readonly timeMs: number; readonly event: AuditEvent }[];
   /** Of those that somebody waits for. */
   readonly settle?: { resolve(): void; reject(error: unknown): void };
-}
-
-/** A file by its first line. */
-interface FileStart {
-  readonly number: number;
-  readonly seq: number;
-  /** Hash of the line before. */
-  readonly previous: string;
-  readonly timeMs: number;
 }
 
 /**
@@ -120,6 +110,8 @@ export class AuditWriter implements AuditLog {
   #link: ChainLink = GENESIS;
   /** Octets of the file that are good: what is beyond them is cut off. */
   #size = 0;
+  /** When the process before ended, as its last line says. */
+  #endedMs: number | undefined;
   #unsigned = 0;
   #waitingCount = 0;
   #lost = 0;
@@ -199,6 +191,19 @@ export class AuditWriter implements AuditLog {
   /** Removes the files whose time is over. @throws StoreError */
   async retire(): Promise<void> {
     await this.#exclusively(() => this.#retire());
+  }
+
+  /**
+   * Removes what the process before has left, all of it, if its last line is older than that. The end of the chain stays, in the
+   * file that this one has begun.
+   *
+   * @throws StoreError
+   */
+  async retireFormer(limitMs: number): Promise<void> {
+    await this.#exclusively(async () => {
+      if (this.#endedMs === undefined || this.#endedMs >= limitMs) return;
+      while (this.#files.length > 1) await this.#remove(this.#files.slice(0, -1));
+    });
   }
 
   /** The last line on stable storage. */
@@ -484,6 +489,7 @@ export class AuditWriter implements AuditLog {
     if (last === undefined) throw corrupt(directory, writer, `a whole line in ${path}`, 'none');
     const line = this.#lastLine(last, beforeLast, path);
     this.#link = { seq: line.seq, hash: line.hash };
+    this.#endedMs = Date.parse(line.time);
     this.#unsigned = VOUCHES.has(line.event) ? 0 : 1;
     this.#size = size - torn;
     try {
@@ -522,14 +528,20 @@ export class AuditWriter implements AuditLog {
   }
 
   async #retire(): Promise<void> {
-    const { keepDays, clock, directory, writer } = this.#options;
+    const { keepDays, clock } = this.#options;
     if (keepDays === 0) return;
     const limit = clock.now() - keepDays * DAY_MS;
     // A file ends when the next one begins. A clock that is wrong for a moment removes nothing.
     const old = this.#files.filter((_file, n) => (this.#files[n + 1]?.timeMs ?? limit) < limit);
     const last = this.#over.look(old.at(-1)?.number ?? -1, performance.now());
-    const retired = this.#files.filter(({ number }) => number <= last).slice(0, MAX_RETIRED);
-    if (retired.length === 0) return;
+    const retired = this.#files.filter(({ number }) => number <= last);
+    if (retired.length > 0) await this.#remove(retired);
+  }
+
+  /** The oldest of these, as many as fit into a line, once a line that lists them is on stable storage. */
+  async #remove(old: readonly FileStart[]): Promise<void> {
+    const { keepDays, clock, directory, writer } = this.#options;
+    const retired = old.slice(0, MAX_RETIRED);
     const files = retired.map(({ number }, n) => {
       const next = this.#files[n + 1]!;
       return { number, lastSeq: next.seq - 1, lastHash: next.previous };
@@ -555,55 +567,6 @@ const VOUCHES: ReadonlySet<string> = new Set(['file', 'checkpoint']);
 
 /** To append to a file that is there: one that has vanished is not made anew. */
 const APPEND = constants.O_WRONLY | constants.O_APPEND;
-
-/** Held by an open transaction of SQLite, so that it ends with the process, however that ends. */
-async function takeSeries({ directory, writer }: AuditLogOptions): Promise<() => Promise<void>> {
-  const database = await openDatabase<object>(`sqlite:${join(directory, `${writer}.lock`)}`, []);
-  const { promise: released, resolve: release } = Promise.withResolvers<void>();
-  const { promise: taken, resolve: take, reject } = Promise.withResolvers<void>();
-  const holding = database
-    .transaction(async () => {
-      take();
-      await released;
-    })
-    .catch(reject);
-  try {
-    await taken;
-  } catch (error) {
-    await database.close();
-    if (!(error instanceof StoreError) || error.code !== 'busy') throw error;
-    throw new StoreError(
-      'busy',
-      `expected to be the only ${writer} that writes to ${directory}: another process of this RA runs`,
-    );
-  }
-  return async () => {
-    release();
-    await holding;
-    await database.close();
-  };
-}
-
-function startOf(line: Buffer | undefined, number: number, path: string): FileStart {
-  try {
-    if (line === undefined) throw new AuditChainError('expected a whole line');
-    const { seq, time, members } = parseLine(line);
-    const previous = members.previous;
-    if (typeof previous !== 'string') throw new AuditChainError('expected the hash before');
-    return { number, seq, previous, timeMs: Date.parse(time) };
-  } catch (error) {
-    if (!(error instanceof AuditChainError)) throw error;
-    throw new StoreError('corrupt', `${path}: ${error.message}; ${AFTER_CORRUPTION}`);
-  }
-}
-
-const AFTER_CORRUPTION =
-  'chrysalis audit verify tells more; to begin another audit log, move this one away and keep it';
-
-function corrupt(directory: string, writer: string, expected: string, seen: string): StoreError {
-  const message = `${directory}: expected of the audit log of ${writer} ${expected}, saw ${seen}`;
-  return new StoreError('corrupt', `${message}; ${AFTER_CORRUPTION}`);
-}
 
 function gapOf(sinceMs: number, lost: number): AuditLogEvent {
   return { event: 'gap', since: new Date(sinceMs).toISOString(), lost };

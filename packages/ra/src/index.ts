@@ -37,6 +37,7 @@ export {
 export { Door } from './door.ts';
 export { FollowedPolicy } from './followed-policy.ts';
 export { withFormerEnds } from './former-certificates.ts';
+export { GoneWriters, type GoneWritersOptions } from './gone-writers.ts';
 export type { GuardLimits } from './guards.ts';
 export { fixIPeriod, type IPeriodWish, recordedIPeriod } from './i-period-setting.ts';
 export { IdentityInForce } from './identity-in-force.ts';
