@@ -36,7 +36,7 @@ describe('a health check', () => {
   ] as const satisfies readonly (readonly [string, RequestListener])[]) {
     it(`${name} fails when its time is over`, { timeout: 20_000 }, async () => {
       using ra = await served(listener);
-      await assert.rejects(textAt(ra.url, 50), { name: /AbortError|TimeoutError/ });
+      await assert.rejects(textAt(ra.url, 50), /expected an answer of .* within 50 ms/);
     });
   }
 });

@@ -142,9 +142,17 @@ export async function startLiveRa(options: LiveRaOptions): Promise<LiveRa> {
  */
 export async function textAt(url: string, deadlineMs = DEADLINE_MS): Promise<string> {
   const signal = AbortSignal.timeout(deadlineMs);
-  const [answer] = (await once(get(url, { agent: false, signal }), 'response')) as [
-    IncomingMessage,
-  ];
+  try {
+    return await textWithin(url, signal);
+  } catch (cause) {
+    if (!signal.aborted) throw cause;
+    throw new Error(`expected an answer of ${url} within ${deadlineMs} ms`, { cause });
+  }
+}
+
+async function textWithin(url: string, signal: AbortSignal): Promise<string> {
+  const request = get(url, { agent: false, signal });
+  const [answer] = (await once(request, 'response')) as [IncomingMessage];
   let text = '';
   for await (const chunk of answer.setEncoding('utf8')) text += chunk;
   if (answer.statusCode !== 200)
