@@ -119,7 +119,7 @@ export const RA_EE_ERROR_EXPLANATIONS: Readonly<Record<RaEeErrorName, RaEeErrorE
     retry: 'later',
   },
   chrysalisOverloaded: {
-    when: 'the RA has too much to do; it gives up what anybody may ask for first, then provisioning requests and reports, then everything',
+    when: 'the RA has too much to do; it gives up provisioning requests and reports first, then what anybody may ask for, then everything',
     next: BACK_OFF,
     retry: 'again',
   },
