@@ -133,6 +133,7 @@ describe('an attack', () => {
     health: { asked: 9, failed: 0, longestMs: 5 },
     before: standing,
     after: standing,
+    processes: 1,
     flatness: few,
     left: [],
     faults: [],
