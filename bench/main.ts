@@ -25,6 +25,7 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Benchmark>>> = {
   batch: () => import('./batch.ts'),
   provision: () => import('./provision.ts'),
   'open-loop': () => import('./open-loop.ts'),
+  busy: () => import('./busy.ts'),
   pipeline: () => import('./pipeline.ts'),
   nodes: () => import('./nodes.ts'),
   remote: () => import('./remote.ts'),

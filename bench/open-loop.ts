@@ -56,7 +56,8 @@ export async function run(options: {
   }
 }
 
-async function flood(
+/** Devices that come at this rate for so long. */
+export async function flood(
   served: ServedRa,
   state: RaState,
   signer: Signer,
@@ -136,7 +137,7 @@ async function sessionOf(target: Target, request: string): Promise<Buffer | unde
 }
 
 /** A process that signs as many requests a second as are asked for, and no more than are due soon. */
-class Signer {
+export class Signer {
   readonly #child: ChildProcess;
   #requests: string[] = [];
   #waiting: (() => void) | undefined;

@@ -11,12 +11,12 @@ import { readTestScms, type TestScms } from '@chrysalis/authorities';
 import { systemRandom } from '@chrysalis/crypto';
 import { type Time32, time32FromUnix } from '@chrysalis/ieee1609dot2';
 import { RA_MIGRATIONS, type RaSchema } from '@chrysalis/ra';
-import { formatHex } from '@chrysalis/scms';
+import { formatHex, IPeriodClock } from '@chrysalis/scms';
 import { openDatabase } from '@chrysalis/store';
 import { DeviceRegistry } from '../packages/ra/src/device-registry.ts';
 import { createDevice, type TestDevice } from '../test/support/device.ts';
 import { cpuUsOf } from './process-cost.ts';
-import { deviceRows } from './registered-device.ts';
+import { deviceRows, freshDeviceRow } from './registered-device.ts';
 
 const BIN = join(import.meta.dirname, '../packages/cli/src/bin.js');
 /** Registrations that share commits. */
@@ -84,6 +84,15 @@ export class RaState {
   /** Registers devices that nobody drives: they are there to be in the way. */
   async registerOthers(count: number): Promise<void> {
     await this.#register(count, deviceRowsOfStrangers(this.scms));
+  }
+
+  /** Registers devices for which everything is to be made, `weeks` each. */
+  async registerFresh(count: number, weeks: number): Promise<void> {
+    const now = time32FromUnix(Date.now());
+    const first = new IPeriodClock().at(now);
+    const row = () =>
+      freshDeviceRow(createDevice(this.scms, systemRandom, now), { now, first, weeks });
+    await this.#register(count, row);
   }
 
   /** Moves the PCA and the LAs out of the RA's process: nothing runs where they are then. */
