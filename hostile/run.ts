@@ -79,6 +79,7 @@ export async function runHostile(options: HostileOptions): Promise<HostileReport
     weeksAhead: WEEKS,
     perWeek: PER_WEEK,
     processes: options.processes,
+    nodeArguments: ['--import', new URL('./collect.ts', import.meta.url).href],
     shedMs: options.shedMs,
   });
   const arena = await openArena(ra, { holdMs, devices: crowd });
