@@ -86,6 +86,31 @@ describe('a refused connection', () => {
   });
 });
 
+describe('a peer that has gone before its refusal leaves', () => {
+  it('takes no place among those that wait for their peers', async (t) => {
+    const limits = { connections: 2 };
+    const fixture = await startRaFixture({ policy: { weeksAhead: 1 } });
+    t.after(() => fixture.close());
+    await fixture.restart({ limits, refusalTickMs: 100 });
+    for (const text of [
+      'GET / HTTP/1.1\r\nHost: x\r\n\r\n',
+      'GET /download/info HTTP/1.1\r\nHost: x\r\n\r\n',
+    ]) {
+      const { raw } = await stubborn(fixture, text);
+      // It has arrived, and waits for its tick.
+      await sleep(30);
+      raw.resetAndDestroy();
+    }
+    await untilClosed(0, 1000);
+    // Until both would have left.
+    await sleep(250);
+    const clients = [];
+    for (let n = 0; n < 4; n++) clients.push(await stubborn(fixture, ''));
+    await untilClosed(limits.connections, 1000);
+    for (const { raw } of clients) raw.destroy();
+  });
+});
+
 describe('close', () => {
   it('does not wait for clients that are idle, in the middle of a request or of a handshake', async () => {
     const fixture = await startRaFixture({ policy: { weeksAhead: 1 } });

@@ -124,7 +124,8 @@ export class Connections {
   /** The answer is made: from here on we wait for the peer to take it. */
   answer(peer: Peer): void {
     const connection = this.#secured.get(peer);
-    if (connection === undefined) return;
+    // A peer that has gone meanwhile is not waited for: nothing would end that.
+    if (connection === undefined || !this.#open.has(connection)) return;
     connection.working = Math.max(0, connection.working - 1);
     if (connection.working === 0) this.#waitForPeer(connection);
     clearTimeout(connection.slowReader);
