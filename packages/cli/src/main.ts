@@ -16,8 +16,8 @@ const DEFAULT_DIRECTORY = './chrysalis-state';
 type AddCommand = (program: Command, context: CliContext) => void;
 
 /**
- * Each command in a file of its own, in the order of the help. A file is loaded when its command is named: what drives a fleet
- * of devices is half of all there is, and an RA starts without it.
+ * Each command in a file of its own, in the order of the help. A file is loaded when its command is named: an RA starts
+ * without what acts as a device or a fleet of them, a quarter of all there is to load.
  */
 const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map([
   ['init', async () => (await import('./init.ts')).addInitCommand],
