@@ -7,7 +7,7 @@ import { createECDH, ECDH, generateKeyPairSync, randomBytes, sign, verify } from
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { tlsOptions } from '@chrysalis/ra';
+import { tlsOptions } from '@chrysalis/ra/server';
 
 const CURVE = 'prime256v1';
 const [certificate, key, octets] = process.argv.slice(2) as [string, string, string];

@@ -3,15 +3,15 @@ import { join } from 'node:path';
 import {
   createLinkageAuthority,
   createTestScms,
-  createX509Root,
   hostnameOf,
-  issueX509ServerCertificate,
   openPseudonymAuthority,
   type TestScms,
 } from '@chrysalis/authorities';
+import { createX509Root, issueX509ServerCertificate } from '@chrysalis/authorities/x509';
 import { systemRandom } from '@chrysalis/crypto';
 import { decrypterOf } from '@chrysalis/ieee1609dot2';
-import { RA_MIGRATIONS, type RaSchema, startRegistrationAuthority } from '@chrysalis/ra';
+import { RA_MIGRATIONS, type RaSchema } from '@chrysalis/ra';
+import { startRegistrationAuthority } from '@chrysalis/ra/server';
 import { IPeriodClock, systemClock, timeOf } from '@chrysalis/scms';
 import { openDatabase, openDirectoryObjectStore } from '@chrysalis/store';
 import { trustOf } from '../test/support/device.ts';

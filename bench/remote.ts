@@ -4,7 +4,8 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { servicesOf, startAuthorityServer, type X509Identity } from '@chrysalis/authorities';
+import { servicesOf, startAuthorityServer } from '@chrysalis/authorities';
+import type { X509Identity } from '@chrysalis/authorities/x509';
 import { RemoteAuthority } from '@chrysalis/ra';
 import { createX509Ca } from '../packages/authorities/test/mutual-tls.ts';
 import { type Measurement, measurementOf, print, printHead } from './measurement.ts';

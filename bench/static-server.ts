@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { tlsOptions } from '@chrysalis/ra';
+import { tlsOptions } from '@chrysalis/ra/server';
 
 const [certificate, key, octets] = process.argv.slice(2) as [string, string, string];
 const answer = Buffer.alloc(Number(octets), 0x5a);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { createServer, type Server, connect as tlsConnect } from 'node:tls';
-import { createX509Root, issueX509ServerCertificate } from '@chrysalis/authorities';
+import { createX509Root, issueX509ServerCertificate } from '@chrysalis/authorities/x509';
 import { startHaproxy, startNginx, withoutHaproxy, withoutNginx } from './support/balancers.ts';
 import { freePort } from './support/free-port.ts';
 import { temporaryDirectory } from './support/temporary-directory.ts';

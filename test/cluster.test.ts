@@ -20,7 +20,7 @@ import { comeToRest, expectRegistrations } from './support/fleet-at-rest.ts';
 import { command, enrolled, logsOf } from './support/mortal-scms.ts';
 import { type PostgresServer, startPostgres, withoutPostgres } from './support/postgres-server.ts';
 import { openRaRows } from './support/ra-rows.ts';
-import { startS3Stub } from './support/s3-stub.ts';
+import { startS3Thread } from './support/s3-thread.ts';
 import { planStrikes, type Step } from './support/strikes.ts';
 import { temporaryDirectory } from './support/temporary-directory.ts';
 
@@ -54,7 +54,7 @@ describe(`${DEVICES} devices at three nodes and two workers, of which, or the da
     await using resources = new AsyncDisposableStack();
     const server = await startPostgres();
     resources.defer(() => server.close());
-    const s3 = await startS3Stub();
+    const s3 = await startS3Thread();
     resources.defer(() => s3.close());
     Object.assign(process.env, s3.env);
     const databaseUrl = server.newUrl();
@@ -126,7 +126,7 @@ describe(`${DEVICES} devices at three nodes and two workers, of which, or the da
     const registrations = await expectRegistrations(fleet, databaseUrl, DEVICES);
     await expectEachOnce(t, fleet, registrations, { root, database: databaseUrl, ...SUPPLY });
     // Every file that lies there belongs to a device.
-    const zips = [...s3.objects.keys()].filter((key) => key.endsWith('.zip'));
+    const zips = (await s3.keys()).filter((key) => key.endsWith('.zip'));
     const filed = registrations.reduce((sum, { firstI, lastI }) => sum + lastI - firstI + 1, 0);
     assert.equal(zips.length, filed);
     for (const directory of cluster.directories) {

@@ -13,14 +13,15 @@ import { main } from '@chrysalis/cli';
 import { systemRandom } from '@chrysalis/crypto';
 import { RA_MIGRATIONS } from '@chrysalis/ra';
 import { systemClock } from '@chrysalis/scms';
-import { isStoreError, openDatabase, openObjectStore } from '@chrysalis/store';
+import { openDatabase, openObjectStore } from '@chrysalis/store';
+import { isStoreError } from '@chrysalis/store/files';
 import { unzipSync } from 'fflate';
 import { freePort } from './support/free-port.ts';
 import { type CommitFate, startLossyProxy } from './support/lossy-proxy.ts';
 import { Mortal } from './support/mortal.ts';
 import { type PostgresServer, startPostgres, withoutPostgres } from './support/postgres-server.ts';
 import { eventually, type Promised, PromisedDevices } from './support/promised-devices.ts';
-import { type S3Stub, startS3Stub } from './support/s3-stub.ts';
+import { type S3Thread, startS3Thread } from './support/s3-thread.ts';
 import { temporaryDirectory } from './support/temporary-directory.ts';
 
 const WEEKS = 2;
@@ -28,10 +29,10 @@ const PER_WEEK = 20;
 const BIN = join(import.meta.dirname, '../packages/cli/src/bin.js');
 
 describe('a state that is copied while it serves', { timeout: 600_000 }, () => {
-  let s3: S3Stub;
+  let s3: S3Thread;
   let postgres: PostgresServer | undefined;
   before(async () => {
-    s3 = await startS3Stub();
+    s3 = await startS3Thread();
     Object.assign(process.env, s3.env);
     if (withoutPostgres === false) postgres = await startPostgres();
   });
@@ -73,7 +74,7 @@ describe('a state that is copied while it serves', { timeout: 600_000 }, () => {
     await expectNoKeyTwice(ra.state, promised.length * WEEKS * PER_WEEK);
     await expectMoved(join(ra.state, 'ra/chrysalis.db'));
     assert.match(await readFile(join(ra.state, 'chrysalis.toml'), 'utf8'), /^url = "s3:/m);
-    assert([...s3.objects.keys()].filter((key) => key.endsWith('.zip')).length >= 5 * WEEKS);
+    assert((await s3.keys()).filter((key) => key.endsWith('.zip')).length >= 5 * WEEKS);
     await done('--dir', ra.state, 'audit', 'verify');
     const again = await done('copy', '--from', ra.state, '--to', to);
     assert.match(again.stdout, /already: nothing was done/);
@@ -173,11 +174,11 @@ describe('a state that is copied while it serves', { timeout: 600_000 }, () => {
     const to = postgres!.newUrl();
     const argv = ['copy', '--from', ra.state, '--to', to, '--objects', objectsUrl('back')];
     // The bucket takes nothing.
-    s3.fault = (method, key) => (method === 'PUT' && key.startsWith('back/') ? 'denies' : 'works');
+    await s3.deny('back/');
     const failed = await cli(...argv);
     assert.equal(failed.status, 1);
     assert.match(failed.stderr, /could not put object/);
-    s3.fault = () => 'works';
+    await s3.deny(undefined);
     // It was not held yet: devices are served as if nothing had been.
     await expectSupply(ra.devices, await ra.devices.register());
 

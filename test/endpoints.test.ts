@@ -24,7 +24,7 @@ import {
   type Time32,
   time32FromUnix,
 } from '@chrysalis/ieee1609dot2';
-import { type CrlStore, startCrlStore } from '@chrysalis/ra';
+import { type CrlStore, startCrlStore } from '@chrysalis/ra/server';
 import {
   adoptLocalChainFile,
   type EeRaRequest,

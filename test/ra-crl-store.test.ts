@@ -7,7 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { connect } from 'node:tls';
 import { createCrlGenerator, revocationOf } from '@chrysalis/authorities';
 import { time32FromUnix } from '@chrysalis/ieee1609dot2';
-import { startCrlStore } from '@chrysalis/ra';
+import { startCrlStore } from '@chrysalis/ra/server';
 import { openCompositeCrl, RA_EE_ERRORS, RevocationList, timeOf } from '@chrysalis/scms';
 import { type Sending, send } from './support/https-client.ts';
 import { type RaFixture, startRaFixture } from './support/ra-fixture.ts';

@@ -11,13 +11,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, it } from 'node:test';
 import {
-  createX509Root,
   type IssuedPseudonym,
-  issueX509ClientCertificate,
   openPseudonymLog,
   readTestScms,
   type TestScms,
 } from '@chrysalis/authorities';
+import { createX509Root, issueX509ClientCertificate } from '@chrysalis/authorities/x509';
 import { type ChrysalisConfig, loadConfig, main } from '@chrysalis/cli';
 import { encode } from '@chrysalis/coer';
 import { PrivateKey, systemRandom } from '@chrysalis/crypto';

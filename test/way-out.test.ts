@@ -6,8 +6,9 @@ import type { AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { connect } from 'node:tls';
-import { createX509Root, issueX509ServerCertificate } from '@chrysalis/authorities';
-import { Door, Refusal } from '@chrysalis/ra';
+import { createX509Root, issueX509ServerCertificate } from '@chrysalis/authorities/x509';
+import { Refusal } from '@chrysalis/ra';
+import { Door } from '@chrysalis/ra/server';
 import { createGuards } from '../packages/ra/src/guards.ts';
 import { WayOut } from '../packages/ra/src/way-out.ts';
 

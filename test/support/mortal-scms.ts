@@ -15,8 +15,9 @@ export const RA_DATABASE = 'ra/ra/chrysalis.db';
 export const PCA_LOG = 'pca/authorities/pca/pca.db';
 export const NAMES = ['ra', 'pca', 'la1', 'la2'] as const;
 export type Name = (typeof NAMES)[number];
-/** Devices ask again within it: many contacts, many of which break. */
+/** Devices ask again within it: many contacts, many of which break; no more in a second than one machine answers beside all else. */
 const POLL_SEC = 2;
+const DEVICES_PER_SEC = 100;
 
 /** What a fleet is to have. */
 export interface Supply {
@@ -89,7 +90,7 @@ export async function enrolled(fleet: Fleet, state: string, { devices, weeks }: 
       ratePerSec,
       // More than are ever there: a device that waits before it tries again keeps its place.
       concurrency: devices,
-      pollSec: POLL_SEC,
+      pollSec: Math.max(POLL_SEC, devices / DEVICES_PER_SEC),
       enroll,
       clock,
     });

@@ -6,14 +6,13 @@ import {
   createLinkageAuthority,
   createPolicyGenerator,
   createTestScms,
-  createX509Root,
   hostnameOf,
   type InProcessMisbehaviorAuthority,
-  issueX509ServerCertificate,
   openMisbehaviorAuthority,
   openPseudonymAuthority,
   type TestScms,
 } from '@chrysalis/authorities';
+import { createX509Root, issueX509ServerCertificate } from '@chrysalis/authorities/x509';
 import { systemRandom } from '@chrysalis/crypto';
 import {
   asCertificate,
@@ -29,9 +28,8 @@ import {
   type RaOptions,
   type RaSchema,
   type RaSettings,
-  type RegistrationAuthority,
-  startRegistrationAuthority,
 } from '@chrysalis/ra';
+import { type RegistrationAuthority, startRegistrationAuthority } from '@chrysalis/ra/server';
 import {
   type CertificateAuthority,
   constantSeries,

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PrivateKey } from '@chrysalis/crypto';
-import { loadPkcs11, type Pkcs11Module } from '@chrysalis/ra';
+import { loadPkcs11, type Pkcs11Module } from '@chrysalis/ra/pkcs11';
 
 /** Where Debian, Fedora and Homebrew put it. */
 const LIBRARIES = [

@@ -1,4 +1,7 @@
-/** The authorities behind an RA, for development and test. */
+/**
+ * The authorities behind an RA, for development and test. Two more doors: `keys` is how private keys and
+ * certificates lie in files, `x509` is the certificates of TLS and OCSP.
+ */
 
 // They moved to `scms`, where RA and EE need them; their names stay here for those who import them so.
 export { CRL_PSID, CRL_SERIES, CrlSsp, ScmsSsp, scmsSspOf } from '@chrysalis/scms';
@@ -25,30 +28,6 @@ export {
   EnrollmentRefusal,
   type EnrollmentRefusalReason,
 } from './enrollment-authority.ts';
-export { AuthorityError, type AuthorityErrorCode } from './error.ts';
-export {
-  KeyCustody,
-  type KeyCustodyOptions,
-  type MasterKey,
-  PASSPHRASE_HINT,
-  PLAIN_KEYS,
-} from './key-custody.ts';
-export {
-  expectEncryptionKey,
-  expectOwnersOnly,
-  expectSigningKey,
-  parsePrivateKey,
-  parseSecret,
-  readCertificateFile,
-  readKeyFile,
-  readKeyOf,
-  readPrivateKeyFile,
-  readPrivatePemFile,
-  readSecretFile,
-  writeCertificateFile,
-  writePrivatePemFile,
-  writeSecretFile,
-} from './key-file.ts';
 export {
   createLinkageAuthority,
   type LinkageAuthorityOptions,
@@ -97,22 +76,6 @@ export {
   writeTestScms,
 } from './scms-directory.ts';
 export {
-  DEFAULT_COST,
-  isMasterOf,
-  isSealed,
-  type KdfParameters,
-  type KeyScheme,
-  MAX_COST,
-  MIN_COST,
-  masterKey,
-  newKdf,
-  type PemKey,
-  parseScheme,
-  pemKeyOf,
-  schemeOf,
-  schemeText,
-} from './sealed-key.ts';
-export {
   type Authority,
   createTestScms,
   hostnameOf,
@@ -120,21 +83,3 @@ export {
   type TestScms,
   type TestScmsOptions,
 } from './test-scms.ts';
-export {
-  createX509Root,
-  issueX509ClientCertificate,
-  issueX509ServerCertificate,
-  type X509EndEntityOptions,
-  type X509Identity,
-  type X509RootOptions,
-} from './x509.ts';
-export {
-  createOcspResponder,
-  formatSerialNumber,
-  OCSP_VALIDITY_MS,
-  type OcspResponder,
-  type OcspResponderOptions,
-  X509_REVOCATION_REASONS,
-  type X509Revocation,
-  type X509RevocationReason,
-} from './x509-ocsp.ts';

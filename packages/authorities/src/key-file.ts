@@ -11,7 +11,7 @@ import {
   Ieee1609Dot2Error,
   toPoint,
 } from '@chrysalis/ieee1609dot2';
-import { readFileIfPresent, writeFileDurably } from '@chrysalis/store';
+import { readFileIfPresent, writeFileDurably } from '@chrysalis/store/files';
 import { AuthorityError } from './error.ts';
 import { type KeyCustody, PLAIN_KEYS } from './key-custody.ts';
 

@@ -18,7 +18,7 @@ import {
   ScmsDataError,
   timeOf,
 } from '@chrysalis/scms';
-import { StoreError } from '@chrysalis/store';
+import { StoreError } from '@chrysalis/store/files';
 import { AuthorityError } from './error.ts';
 import {
   type MisbehaviorLog,

@@ -30,7 +30,7 @@ import {
   timeOf,
   verifyRequest,
 } from '@chrysalis/scms';
-import { StoreError } from '@chrysalis/store';
+import { StoreError } from '@chrysalis/store/files';
 import { takeAuthorizationOrder } from './authorization-certificate.ts';
 import { AuthorityError } from './error.ts';
 import { PcaRefusal } from './pca-refusal.ts';

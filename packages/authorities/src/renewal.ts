@@ -14,7 +14,7 @@ import {
   namesIn,
   readFileIfPresent,
   syncDirectory,
-} from '@chrysalis/store';
+} from '@chrysalis/store/files';
 import { AuthorityError } from './error.ts';
 import { type KeyCustody, PLAIN_KEYS } from './key-custody.ts';
 import {

@@ -3,7 +3,13 @@ import type { webcrypto } from 'node:crypto';
 import type { Clock } from '@chrysalis/scms';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
-import { decodePem, engine, importPrivateKey, keyIdentifier, type X509Identity } from './x509.ts';
+import {
+  decodePem,
+  engine,
+  importPrivateKey,
+  keyIdentifier,
+  type X509Identity,
+} from './x509-certificate.ts';
 
 /** CRLReason, RFC 5280 §5.3.1: those that fit the certificate of a server. */
 const REASONS = {

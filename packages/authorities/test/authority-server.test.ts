@@ -14,8 +14,8 @@ import {
   type AuthorityServer,
   type AuthorityServerOptions,
   startAuthorityServer,
-  type X509Identity,
 } from '../src/index.ts';
+import type { X509Identity } from '../src/x509.ts';
 import { createX509Ca } from './mutual-tls.ts';
 
 const NAME = 'pca.scms.test';

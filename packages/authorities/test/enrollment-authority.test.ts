@@ -33,8 +33,8 @@ import {
   countryRegion,
   createEnrollmentAuthority,
   type EnrollmentAuthorityOptions,
-  parsePrivateKey,
 } from '../src/index.ts';
+import { parsePrivateKey } from '../src/keys.ts';
 import { NOW, scms, TestClock, trustOf } from './ra-side.ts';
 
 const DAY = 86_400;

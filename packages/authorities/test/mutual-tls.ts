@@ -4,7 +4,7 @@ import {
   issueX509ClientCertificate,
   issueX509ServerCertificate,
   type X509Identity,
-} from '../src/index.ts';
+} from '../src/x509.ts';
 
 const DAY_MS = 86_400_000;
 const validity = {

@@ -8,14 +8,12 @@ import {
   authorityDirectory,
   createTestScms,
   readAuthority,
-  readCertificateFile,
   readLinkageAuthority,
-  readPrivateKeyFile,
-  readSecretFile,
   readTestScms,
   type TestScms,
   writeTestScms,
 } from '../src/index.ts';
+import { readCertificateFile, readPrivateKeyFile, readSecretFile } from '../src/keys.ts';
 import { NOW, scms } from './ra-side.ts';
 
 const NAMES = ['root', 'ica', 'eca', 'pca', 'la1', 'la2', 'pg', 'ma', 'crlg', 'ra'] as const;

@@ -11,7 +11,7 @@ import {
   parseScheme,
   schemeOf,
   schemeText,
-} from '@chrysalis/authorities';
+} from '@chrysalis/authorities/keys';
 import { Secret, systemRandom } from '@chrysalis/crypto';
 import { parseSealed } from '../src/sealed-key.ts';
 

@@ -14,7 +14,7 @@ import {
   OCSP_VALIDITY_MS,
   type X509Identity,
   type X509Revocation,
-} from '../src/index.ts';
+} from '../src/x509.ts';
 
 const HOUR_MS = 3_600_000;
 // openssl knows no clock but the machine's.

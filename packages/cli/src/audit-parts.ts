@@ -1,7 +1,8 @@
 /** The audit log of an RA, as its configuration has it: for the server, the pipeline, and operators at the command line. */
 import { createHash } from 'node:crypto';
 import { dirname } from 'node:path';
-import { readCertificateFile, readFormerCertificates } from '@chrysalis/authorities';
+import { readFormerCertificates } from '@chrysalis/authorities';
+import { readCertificateFile } from '@chrysalis/authorities/keys';
 import type { PublicKey } from '@chrysalis/crypto';
 import type { TrustStore } from '@chrysalis/ieee1609dot2';
 import {

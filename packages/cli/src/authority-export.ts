@@ -3,19 +3,16 @@ import { chmod, copyFile, mkdir, open, readdir, readFile, rm } from 'node:fs/pro
 import { isIP } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { authorityDirectory, LIFETIME, settleRenewal } from '@chrysalis/authorities';
+import { type KeyCustody, writePrivatePemFile } from '@chrysalis/authorities/keys';
 import {
-  authorityDirectory,
   issueX509ClientCertificate,
   issueX509ServerCertificate,
-  type KeyCustody,
-  LIFETIME,
-  settleRenewal,
-  writePrivatePemFile,
   type X509EndEntityOptions,
-} from '@chrysalis/authorities';
+} from '@chrysalis/authorities/x509';
 import { durationSeconds } from '@chrysalis/ieee1609dot2';
 import { timeOf } from '@chrysalis/scms';
-import { readFileIfPresent, removeFileDurably, writeFileDurably } from '@chrysalis/store';
+import { readFileIfPresent, removeFileDurably, writeFileDurably } from '@chrysalis/store/files';
 import {
   AUTHORITY_CONFIG_FILE,
   AUTHORITY_PORTS,

@@ -5,14 +5,13 @@ import {
   type Authority,
   authorityDirectory,
   hostnameOf,
-  type KeyCustody,
   keepFormerCertificate,
   readAuthority,
-  readCertificateFile,
   renewedAuthority,
   replaceAuthority,
   settleRenewal,
 } from '@chrysalis/authorities';
+import { type KeyCustody, readCertificateFile } from '@chrysalis/authorities/keys';
 import {
   asCertificate,
   checkValidAt,
@@ -26,7 +25,7 @@ import {
   type ValidityPeriod,
 } from '@chrysalis/ieee1609dot2';
 import { formatHex, timeOf } from '@chrysalis/scms';
-import { writeFileDurably } from '@chrysalis/store';
+import { writeFileDurably } from '@chrysalis/store/files';
 import { Argument, type Command, InvalidArgumentError } from 'commander';
 import { type ChrysalisConfig, loadConfig } from './config.ts';
 import { type CertificateList, withCertificate } from './config-edit.ts';

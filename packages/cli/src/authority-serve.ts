@@ -5,15 +5,17 @@ import {
   type AuthorityServices,
   authorityDirectory,
   createLinkageAuthority,
-  type KeyCustody,
   openPseudonymAuthority,
   readAuthority,
-  readCertificateFile,
   readLinkageAuthority,
-  readPrivatePemFile,
   servicesOf,
   startAuthorityServer,
 } from '@chrysalis/authorities';
+import {
+  type KeyCustody,
+  readCertificateFile,
+  readPrivatePemFile,
+} from '@chrysalis/authorities/keys';
 import type { TrustStore } from '@chrysalis/ieee1609dot2';
 import type { Log } from '@chrysalis/ra';
 import { IPeriodClock } from '@chrysalis/scms';

@@ -1,7 +1,7 @@
 /** A backup: a tar archive (POSIX.1-2001, ustar and pax) of files, whose last member says what they have to be. */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
-import { systemCodeOf } from '@chrysalis/store';
+import { systemCodeOf } from '@chrysalis/store/files';
 import { createTarDecoder, createTarPacker } from 'modern-tar';
 import { z } from 'zod';
 import { CliError } from './context.ts';

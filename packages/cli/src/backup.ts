@@ -2,7 +2,8 @@
 import { access, lstat, mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { formatHex } from '@chrysalis/scms';
-import { copyDatabases, syncDirectory } from '@chrysalis/store';
+import { copyDatabases } from '@chrysalis/store';
+import { syncDirectory } from '@chrysalis/store/files';
 import type { Command } from 'commander';
 import { loadAuthorityConfig } from './authority-config.ts';
 import { type About, type Manifest, type Source, writeArchive } from './backup-archive.ts';
@@ -10,7 +11,7 @@ import { loadConfig } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
 import { AUTHORITY_CONFIG_FILE } from './state-directory.ts';
 import { type StateFiles, stateFiles } from './state-files.ts';
-import { databaseFile, objectsDirectory } from './stores.ts';
+import { databaseFile, objectsDirectory } from './store-places.ts';
 import { versionOfPackage } from './version.ts';
 
 interface BackupOptions {

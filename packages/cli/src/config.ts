@@ -1,7 +1,7 @@
 /** chrysalis.toml: the one schema, and how it is read. `init` writes the file with a comment for each key. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { isPkcs11Uri } from '@chrysalis/ra';
+import { isPkcs11Uri } from '@chrysalis/ra/pkcs11';
 import { I_PERIOD_EPOCH, MAX_COUNTERSIGNATURES } from '@chrysalis/scms';
 import { parse, TomlError } from 'smol-toml';
 import * as z from 'zod';

@@ -1,13 +1,15 @@
 /** `chrysalis copy --take-back`: the copy is given up, and the old state is served from again. */
 import { join, resolve } from 'node:path';
 import { RA_MIGRATIONS, RA_TABLES } from '@chrysalis/ra';
-import { CopyDestination, CopySource, isStoreError, unfenceDatabase } from '@chrysalis/store';
+import { CopyDestination, CopySource, unfenceDatabase } from '@chrysalis/store';
+import { isStoreError } from '@chrysalis/store/files';
 import { loadConfig } from './config.ts';
 import { CliError } from './context.ts';
 import { type CopyNoteText, parseNote } from './copy-note.ts';
 import { authorityDatabases, databaseOfDirectory } from './copy-to-directory.ts';
 import { CONFIG_FILE } from './state-directory.ts';
-import { databaseFile, passwordFrom } from './stores.ts';
+import { databaseFile } from './store-places.ts';
+import { passwordFrom } from './stores.ts';
 
 /**
  * First of all the copy can never be completed, then the old state is as it was: at no time both are served from.

@@ -1,18 +1,16 @@
 /** `chrysalis copy --to DIR`: the whole of a state directory moves to another one. */
 import { open, readdir, readFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
+import { copyFencedDatabases, expectUnused, fenceDatabase } from '@chrysalis/store';
 import {
-  copyFencedDatabases,
   createDirectoryDurably,
-  expectUnused,
-  fenceDatabase,
   isStoreError,
   readFileIfPresent,
   removeFileDurably,
   syncDirectory,
   systemCodeOf,
   writeFileDurably,
-} from '@chrysalis/store';
+} from '@chrysalis/store/files';
 import { isWithin, namedBy } from './backup.ts';
 import { loadConfig } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
@@ -22,7 +20,7 @@ import { CopyProgressLines } from './copy-progress.ts';
 import { copyState } from './state-copy.ts';
 import { CONFIG_FILE } from './state-directory.ts';
 import { stateFiles } from './state-files.ts';
-import { databaseFile, objectsDirectory } from './stores.ts';
+import { databaseFile, objectsDirectory } from './store-places.ts';
 
 /** Written first and removed last: a directory that has it is the beginning of a copy, of the state that it names. */
 const MARKER = '.chrysalis-copy';

@@ -1,7 +1,7 @@
 /** `chrysalis copy --to postgres://...`: rows and objects move to servers, and the state directory names them from then on. */
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { isPostgresUrl, writeFileDurably } from '@chrysalis/store';
+import { isPostgresUrl, writeFileDurably } from '@chrysalis/store/files';
 import { type ChrysalisConfig, loadConfig } from './config.ts';
 import { withStores } from './config-edit.ts';
 import { type CliContext, CliError } from './context.ts';
@@ -10,7 +10,8 @@ import { type CopyNoteText, expectNote, noteText } from './copy-note.ts';
 import { CopyProgressLines } from './copy-progress.ts';
 import { copyState } from './state-copy.ts';
 import { CONFIG_FILE } from './state-directory.ts';
-import { databaseFile, objectsDirectory, passwordFrom } from './stores.ts';
+import { databaseFile, objectsDirectory } from './store-places.ts';
+import { passwordFrom } from './stores.ts';
 
 /** @throws CliError, StoreError */
 export async function copyToServers(

@@ -1,5 +1,6 @@
 /** The CRL store on its own port: anybody may fetch from it, devices do. */
-import { type RaSettings, startCrlStore } from '@chrysalis/ra';
+import type { RaSettings } from '@chrysalis/ra';
+import { startCrlStore } from '@chrysalis/ra/server';
 import { openCrlg } from './in-process.ts';
 import type { Serving } from './serve-settings.ts';
 

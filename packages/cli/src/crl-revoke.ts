@@ -8,16 +8,15 @@ import {
   type AuthorityName,
   authorityDirectory,
   type CrlLog,
-  type KeyCustody,
   linkageSeedOf,
   openPseudonymLog,
   type Revocation,
-  readCertificateFile,
   readFormerCertificates,
   readLinkageAuthority,
   revocationOf,
   type StoredLinkageAuthority,
 } from '@chrysalis/authorities';
+import { type KeyCustody, readCertificateFile } from '@chrysalis/authorities/keys';
 import { equalConstantTime, linkageValue, preLinkageValues } from '@chrysalis/crypto';
 import {
   asCertificate,

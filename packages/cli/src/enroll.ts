@@ -6,10 +6,9 @@ import {
   createEnrollmentAuthority,
   EnrollmentRefusal,
   type EnrollmentRefusalReason,
-  type KeyCustody,
   readAuthority,
-  readCertificateFile,
 } from '@chrysalis/authorities';
+import { type KeyCustody, readCertificateFile } from '@chrysalis/authorities/keys';
 import { decode } from '@chrysalis/coer';
 import {
   endOfValidity,
@@ -20,7 +19,7 @@ import {
   signedPayload,
 } from '@chrysalis/ieee1609dot2';
 import { formatHex, ScmsPdu122, timeOf } from '@chrysalis/scms';
-import { readFileIfPresent, writeFileDurably } from '@chrysalis/store';
+import { readFileIfPresent, writeFileDurably } from '@chrysalis/store/files';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type ChrysalisConfig, loadConfig, publicCrlUrlOf, publicUrlOf } from './config.ts';
 import { type CliContext, CliError } from './context.ts';

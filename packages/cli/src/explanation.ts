@@ -1,6 +1,6 @@
 /** What a person can do about an error: its message, and perhaps a hint. */
-import { AuthorityError } from '@chrysalis/authorities';
-import { StoreError } from '@chrysalis/store';
+import { AuthorityError } from '@chrysalis/authorities/keys';
+import { StoreError } from '@chrysalis/store/files';
 import { CliError } from './context.ts';
 
 export interface Explanation {

@@ -1,14 +1,12 @@
 /** The former keys of the RA: files of `ra/former`, or keys of a PKCS #11 token that files there name. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  type KeyCustody,
-  readFormerCertificates,
-  readFormerRecipients,
-} from '@chrysalis/authorities';
+import { readFormerCertificates, readFormerRecipients } from '@chrysalis/authorities';
+import type { KeyCustody } from '@chrysalis/authorities/keys';
 import { decrypterOf, type HashedCertificate } from '@chrysalis/ieee1609dot2';
-import { isPkcs11Uri, type RaIdentity } from '@chrysalis/ra';
-import { namesIn } from '@chrysalis/store';
+import type { RaIdentity } from '@chrysalis/ra';
+import { isPkcs11Uri } from '@chrysalis/ra/pkcs11';
+import { namesIn } from '@chrysalis/store/files';
 import { CliError } from './context.ts';
 import type { RaKeys } from './token-keys.ts';
 

@@ -8,11 +8,13 @@ import {
   ScmsDataError,
   timeOf,
 } from '@chrysalis/scms';
-import { type Database, isStoreError, type StoreErrorCode } from '@chrysalis/store';
+import type { Database } from '@chrysalis/store';
+import { isStoreError, type StoreErrorCode } from '@chrysalis/store/files';
 import type { ChrysalisConfig } from './config.ts';
 import { CliError } from './context.ts';
 import { readPolicyState } from './pg-state.ts';
-import { isSharedByNodes, openRaStore } from './stores.ts';
+import { isSharedByNodes } from './store-places.ts';
+import { openRaStore } from './stores.ts';
 
 /** The i-periods of the RA: those that it is configured with, or those that were recorded at its first start. */
 export async function openIPeriod(

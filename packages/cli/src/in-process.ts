@@ -5,14 +5,13 @@ import {
   type CrlLog,
   createCrlGenerator,
   createPolicyGenerator,
-  type KeyCustody,
   openCrlLog,
   openMisbehaviorAuthority,
   readAuthority,
-  readCertificateFile,
   readFormerCertificates,
   readFormerRecipients,
 } from '@chrysalis/authorities';
+import { type KeyCustody, readCertificateFile } from '@chrysalis/authorities/keys';
 import { sha256 } from '@chrysalis/crypto';
 import {
   asCertificate,

@@ -5,14 +5,14 @@ import {
   type ApplicationScope,
   AUTHORITY_NAMES,
   createTestScms,
-  createX509Root,
   hostnameOf,
   type TestScms,
   writeTestScms,
 } from '@chrysalis/authorities';
+import { createX509Root } from '@chrysalis/authorities/x509';
 import { endOfValidity, formatTime32 } from '@chrysalis/ieee1609dot2';
 import { formatHex, timeOf } from '@chrysalis/scms';
-import { removeFileDurably, writeFileDurably } from '@chrysalis/store';
+import { removeFileDurably, writeFileDurably } from '@chrysalis/store/files';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { MAX_PROCESSES, parseConfig } from './config.ts';
 import { configFileText } from './config-file.ts';

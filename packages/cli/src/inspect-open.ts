@@ -1,5 +1,5 @@
 /** Opens encrypted data with a key that the user names. */
-import { parsePrivateKey, parseSecret, readCertificateFile } from '@chrysalis/authorities';
+import { parsePrivateKey, parseSecret, readCertificateFile } from '@chrysalis/authorities/keys';
 import { CryptoError, type PrivateKey } from '@chrysalis/crypto';
 import {
   decrypterOf,
@@ -11,7 +11,7 @@ import {
   Ieee1609Dot2Error,
 } from '@chrysalis/ieee1609dot2';
 import { formatHex } from '@chrysalis/scms';
-import { readFileIfPresent } from '@chrysalis/store';
+import { readFileIfPresent } from '@chrysalis/store/files';
 import { CliError } from './context.ts';
 
 export interface KeyFiles {

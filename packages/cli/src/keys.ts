@@ -13,8 +13,8 @@ import {
   readKeyFile,
   schemeOf,
   schemeText,
-} from '@chrysalis/authorities';
-import { removeFileDurably, writeFileDurably } from '@chrysalis/store';
+} from '@chrysalis/authorities/keys';
+import { removeFileDurably, writeFileDurably } from '@chrysalis/store/files';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { CliContext } from './context.ts';
 import { openCustody, placesIn, readKeyScheme } from './open-custody.ts';

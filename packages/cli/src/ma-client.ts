@@ -5,14 +5,16 @@ import { join } from 'node:path';
 import {
   type Authority,
   authorityDirectory,
-  issueX509ClientCertificate,
-  type KeyCustody,
   LIFETIME,
   readAuthority,
+} from '@chrysalis/authorities';
+import {
+  type KeyCustody,
   readCertificateFile,
   readPrivatePemFile,
   writePrivatePemFile,
-} from '@chrysalis/authorities';
+} from '@chrysalis/authorities/keys';
+import { issueX509ClientCertificate } from '@chrysalis/authorities/x509';
 import {
   asCertificate,
   decrypterOf,
@@ -35,7 +37,7 @@ import {
   secureMaRa,
   timeOf,
 } from '@chrysalis/scms';
-import { readFileIfPresent, writeFileDurably } from '@chrysalis/store';
+import { readFileIfPresent, writeFileDurably } from '@chrysalis/store/files';
 import type { ChrysalisConfig } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
 import { createLog } from './log.ts';

@@ -1,6 +1,7 @@
 /** The port of an RA for its MA (ma-ra.asn): mutual TLS, and nothing else behind it. */
 import { readFile } from 'node:fs/promises';
-import { readCertificateFile, servicesOf, startAuthorityServer } from '@chrysalis/authorities';
+import { servicesOf, startAuthorityServer } from '@chrysalis/authorities';
+import { readCertificateFile } from '@chrysalis/authorities/keys';
 import {
   asCertificate,
   Ieee1609Dot2Error,

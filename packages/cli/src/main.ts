@@ -1,7 +1,6 @@
 /** The command line: parses arguments, runs one command, turns errors into messages and an exit status. */
 import { Command, CommanderError } from 'commander';
 import type { CliContext } from './context.ts';
-import { explanationOf } from './explanation.ts';
 import { versionOfPackage } from './version.ts';
 
 const EXIT_OK = 0;
@@ -101,7 +100,7 @@ function commandsIn(argv: readonly string[]): Iterable<() => Promise<AddCommand>
   return named.size === 0 || argv.some((arg) => HELP.includes(arg)) ? COMMANDS.values() : named;
 }
 
-function explain(error: unknown, context: CliContext): number {
+async function explain(error: unknown, context: CliContext): Promise<number> {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
   const say = (text: string) => {
     for (const line of text.split('\n')) context.stderr.write(`chrysalis: ${line}\n`);
@@ -111,6 +110,7 @@ function explain(error: unknown, context: CliContext): number {
     return EXIT_INTERRUPTED;
   }
   const isDebug = Boolean(context.env.CHRYSALIS_DEBUG);
+  const { explanationOf } = await import('./explanation.ts');
   const explanation = explanationOf(error);
   if (explanation !== undefined) {
     say(explanation.message);

@@ -1,10 +1,12 @@
 /** What `serve` does while `chrysalis copy` moves the state that it serves from. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { FenceWatch, isStoreError } from '@chrysalis/store';
+import { FenceWatch } from '@chrysalis/store';
+import { isStoreError } from '@chrysalis/store/files';
 import { type ChrysalisConfig, loadConfig } from './config.ts';
 import { CliError } from './context.ts';
 import { parseNote } from './copy-note.ts';
-import { databaseFile, openRaStore } from './stores.ts';
+import { databaseFile } from './store-places.ts';
+import { openRaStore } from './stores.ts';
 
 /** From the moment on in which nothing can be written any more: devices wait for what comes after it. */
 const LOOK_MS = 200;

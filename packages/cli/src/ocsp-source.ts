@@ -2,14 +2,14 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type KeyCustody, readPrivatePemFile } from '@chrysalis/authorities/keys';
 import {
   createOcspResponder,
-  type KeyCustody,
   type OcspResponder,
-  readPrivatePemFile,
   type X509Identity,
-} from '@chrysalis/authorities';
-import { isIssuedBy, MAX_OCSP_RESPONSE, OcspError, type OcspSource } from '@chrysalis/ra';
+} from '@chrysalis/authorities/x509';
+import type { OcspSource } from '@chrysalis/ra';
+import { isIssuedBy, MAX_OCSP_RESPONSE, OcspError } from '@chrysalis/ra/server';
 import type { Clock } from '@chrysalis/scms';
 import type { ChrysalisConfig } from './config.ts';
 import { CliError } from './context.ts';

@@ -8,10 +8,10 @@ import {
   parseScheme,
   readKeyFile,
   readPrivatePemFile,
-} from '@chrysalis/authorities';
+} from '@chrysalis/authorities/keys';
 import { systemRandom } from '@chrysalis/crypto';
 import type { Log } from '@chrysalis/ra';
-import { readFileIfPresent } from '@chrysalis/store';
+import { readFileIfPresent } from '@chrysalis/store/files';
 import { loadAuthorityConfig } from './authority-config.ts';
 import { type ChrysalisConfig, loadConfig } from './config.ts';
 import type { CliContext } from './context.ts';
@@ -106,4 +106,22 @@ export async function warnOfPlainKeys(
   const files = await privateKeyFiles(places);
   const plain = files.filter(({ state }) => state === 'plain').map(({ path }) => path);
   if (plain.length > 0) log.warn({ plain }, 'keys are not encrypted: chrysalis keys encrypt');
+}
+
+/** The keys that an RA serves with. @throws as {@link openCustody} */
+export async function openServedKeys({
+  config,
+  directory,
+  context,
+  log,
+}: {
+  readonly config: ChrysalisConfig;
+  readonly directory: string;
+  readonly context: CustodyContext;
+  readonly log: Log;
+}): Promise<KeyCustody> {
+  const places = placesOf(config, directory);
+  const keys = await openCustody(places, context);
+  await warnOfPlainKeys(keys, places, log);
+  return keys;
 }

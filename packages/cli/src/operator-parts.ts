@@ -1,6 +1,6 @@
 /** What operators look at: the database and the files of an RA, beside one that runs. No key is read. */
 import { access, readFile } from 'node:fs/promises';
-import { readCertificateFile } from '@chrysalis/authorities';
+import { readCertificateFile } from '@chrysalis/authorities/keys';
 import { asCertificate, type VerifiedCertificate } from '@chrysalis/ieee1609dot2';
 import {
   type DeviceReportOptions,
@@ -16,7 +16,8 @@ import { type ChrysalisConfig, loadConfig } from './config.ts';
 import { type CliContext, CliError } from './context.ts';
 import { createLog } from './log.ts';
 import { ownPolicyOf } from './ra-parts.ts';
-import { databaseFile, isSharedByNodes, openRaObjects, openRaStore } from './stores.ts';
+import { databaseFile, isSharedByNodes } from './store-places.ts';
+import { openRaObjects, openRaStore } from './stores.ts';
 import { loadTrust, trustConfigured } from './trust.ts';
 
 /** `serve` says it already: who configures an RA vouches for its certificate. */

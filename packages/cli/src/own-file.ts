@@ -1,7 +1,7 @@
 /** Files that only their owner may read. */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { expectOwnersOnly } from '@chrysalis/authorities';
+import { expectOwnersOnly } from '@chrysalis/authorities/keys';
 import { CliError } from './context.ts';
 
 /** A secret beside the keys, as a passphrase or a PIN: one line. */

@@ -5,15 +5,17 @@ import {
   authorityDirectory,
   createLinkageAuthority,
   hostnameOf,
-  type KeyCustody,
   openPseudonymAuthority,
-  PLAIN_KEYS,
   readAuthority,
-  readCertificateFile,
   readLinkageAuthority,
   readLinkageKey,
-  readPrivatePemFile,
 } from '@chrysalis/authorities';
+import {
+  type KeyCustody,
+  PLAIN_KEYS,
+  readCertificateFile,
+  readPrivatePemFile,
+} from '@chrysalis/authorities/keys';
 import { equalConstantTime, type Random } from '@chrysalis/crypto';
 import {
   asCertificate,

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { authorityDirectory } from '@chrysalis/authorities';
 import { DEFAULT_GLOBAL_POLICY, type GlobalPolicyData } from '@chrysalis/scms';
-import { writeFileDurably } from '@chrysalis/store';
+import { writeFileDurably } from '@chrysalis/store/files';
 import * as z from 'zod';
 import { CliError } from './context.ts';
 import { formatPolicy, parsePolicy } from './policy-text.ts';

@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads';
-import type { MasterKey } from '@chrysalis/authorities';
+import type { MasterKey } from '@chrysalis/authorities/keys';
 import type { Log, PipelineHost, PipelineState } from '@chrysalis/ra';
-import { CliError } from './context.ts';
+import type { ChrysalisConfig } from './config.ts';
+import { type CliContext, CliError } from './context.ts';
 import type { Explanation } from './explanation.ts';
 import type { LogLevel } from './log.ts';
 
@@ -24,8 +25,8 @@ export type PipelineThreadAnswer = 'started' | Explanation;
 const RESTART_FIRST_MS = 1000;
 const RESTART_LAST_MS = 60_000;
 
-/** A thread that loads its code, and then waits for its keys. */
-interface Loading {
+/** A thread that loads its code, and then waits for its keys. It holds nobody up who gives up before the start. */
+export interface LoadingThread {
   readonly worker: Worker;
   /** Resolves when its pipeline has started. */
   readonly started: Promise<void>;
@@ -34,32 +35,32 @@ interface Loading {
 /**
  * The pipeline in a thread of its own, on its own connections to the same state. A thread that dies is started again: it
  * goes on from the rows, as after a restart of the whole.
- *
- * The first thread loads its code from the construction on, beside whatever else is opened before the pipeline may begin.
  */
 export class PipelineThread implements PipelineHost {
   readonly #data: PipelineThreadData;
   readonly #log: Log;
   readonly #masters: () => Promise<readonly MasterKey[]>;
-  #first: Loading | undefined;
+  #first: LoadingThread | undefined;
   #worker: Worker | undefined;
   #pauseMs = RESTART_FIRST_MS;
   #state: PipelineState = 'starting';
   #stopping = false;
   #restart: NodeJS.Timeout | undefined;
 
-  /** @param masters of the keys, so that scrypt runs once in a process and the thread asks nobody for a passphrase */
+  /**
+   * @param masters of the keys, so that scrypt runs once in a process and the thread asks nobody for a passphrase
+   * @param first the first thread, when somebody has let it load its code already
+   */
   constructor(
     data: PipelineThreadData,
     log: Log,
     masters: () => Promise<readonly MasterKey[]> = async () => [],
+    first: LoadingThread = loadPipelineThread(data),
   ) {
     this.#data = data;
     this.#log = log;
     this.#masters = masters;
-    this.#first = this.#load();
-    // Holds nobody up who gives up before the start.
-    this.#first.worker.unref();
+    this.#first = first;
   }
 
   get state(): PipelineState {
@@ -69,7 +70,7 @@ export class PipelineThread implements PipelineHost {
   /** @throws CliError when the thread cannot begin: wrong files, wrong keys, a database that is away; other errors are bugs */
   async start(): Promise<void> {
     const masters = await this.#masterOctets();
-    const { worker, started } = this.#first ?? this.#load();
+    const { worker, started } = this.#first ?? loadPipelineThread(this.#data);
     this.#first = undefined;
     this.#worker = worker;
     worker.ref();
@@ -108,25 +109,6 @@ export class PipelineThread implements PipelineHost {
     await ended;
   }
 
-  #load(): Loading {
-    const worker = new Worker(new URL('./pipeline-thread.ts', import.meta.url), {
-      workerData: this.#data,
-      name: 'pipeline',
-    });
-    const started = new Promise<void>((resolve, reject) => {
-      worker.once('message', (answer: PipelineThreadAnswer) => {
-        if (answer === 'started') return resolve();
-        const { message, hint } = answer;
-        reject(new CliError(message, { ...(hint !== undefined && { hint }) }));
-      });
-      worker.once('error', reject);
-      worker.once('exit', () => reject(new Error('expected the pipeline to start, saw it end')));
-    });
-    // Whoever starts it is told.
-    started.catch(() => {});
-    return { worker, started };
-  }
-
   async #masterOctets(): Promise<MasterOctets[]> {
     return (await this.#masters()).map(({ kdf, key }) => ({ kdf, key: key.reveal() }));
   }
@@ -146,4 +128,33 @@ export class PipelineThread implements PipelineHost {
       });
     }, pauseMs);
   }
+}
+
+/** Starts a thread, which loads its code beside whatever else is loaded and opened before its pipeline may begin. */
+export function loadPipelineThread(data: PipelineThreadData): LoadingThread {
+  const worker = new Worker(new URL('./pipeline-thread.ts', import.meta.url), {
+    workerData: data,
+    name: 'pipeline',
+  });
+  worker.unref();
+  const started = new Promise<void>((resolve, reject) => {
+    worker.once('message', (answer: PipelineThreadAnswer) => {
+      if (answer === 'started') return resolve();
+      const { message, hint } = answer;
+      reject(new CliError(message, { ...(hint !== undefined && { hint }) }));
+    });
+    worker.once('error', reject);
+    worker.once('exit', () => reject(new Error('expected the pipeline to start, saw it end')));
+  });
+  // Whoever starts it is told.
+  started.catch(() => {});
+  return { worker, started };
+}
+
+/** Whether a process that makes certificates has a thread for it. A clock or randomness that was given is in the first thread alone. */
+export function hasPipelineThread(
+  { pipeline }: ChrysalisConfig,
+  { hasThreads = false }: Pick<CliContext, 'hasThreads'>,
+): boolean {
+  return hasThreads && pipeline.threads > 0;
 }

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { getPriority, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { MasterKey } from '@chrysalis/authorities';
+import type { MasterKey } from '@chrysalis/authorities/keys';
 import { Secret } from '@chrysalis/crypto';
 import { loadConfig } from './config.ts';
 import { explanationOf } from './explanation.ts';
@@ -26,7 +26,6 @@ const { directory, logLevel } = workerData as PipelineThreadData;
 const log = createLog(process.stderr, logLevel);
 const resources = new AsyncDisposableStack();
 
-setPriority(0, Math.min(NICEST, getPriority(0) + NICER_BY));
 // What comes before there is a pipeline is kept: whoever stops a thread waits for its end.
 const early: PipelineThreadMessage[] = [];
 const keep = (message: PipelineThreadMessage) => void early.push(message);
@@ -37,6 +36,8 @@ if (typeof first !== 'object') throw new TypeError('expected the keys first');
 const keys = custodyOfMasters(directory, mastersOf(first));
 const { pipeline, renew, stop } = await open().catch(giveUp);
 await pipeline.start();
+// Not before: until it has started, everybody waits for it.
+setPriority(0, Math.min(NICEST, getPriority(0) + NICER_BY));
 answer('started');
 port.off('message', keep);
 port.on('message', obey);

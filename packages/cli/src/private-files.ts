@@ -2,11 +2,11 @@
 import type { Dirent } from 'node:fs';
 import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
-import { AuthorityError, expectOwnersOnly, isSealed, pemKeyOf } from '@chrysalis/authorities';
-import { isPkcs11Uri } from '@chrysalis/ra';
+import { AuthorityError, expectOwnersOnly, isSealed, pemKeyOf } from '@chrysalis/authorities/keys';
+import { isPkcs11Uri } from '@chrysalis/ra/pkcs11';
 import type { AuthorityConfig } from './authority-config.ts';
 import type { ChrysalisConfig } from './config.ts';
-import { objectsDirectory } from './stores.ts';
+import { objectsDirectory } from './store-places.ts';
 
 /** Where a configuration has private files, beside those that are known by their names. Absolute paths. */
 export interface PrivatePlaces {

@@ -1,5 +1,5 @@
 /** What the processes of an RA tell each other: topics and their values. */
-import type { KeyCustodyOptions } from '@chrysalis/authorities';
+import type { KeyCustodyOptions } from '@chrysalis/authorities/keys';
 import type { TriedService } from '@chrysalis/ra';
 import type { AuditWriterName } from './audit-parts.ts';
 import type { LogLevel } from './log.ts';
@@ -29,6 +29,9 @@ export interface ProcessOrder {
 }
 
 export type ProcessUrls = Readonly<Partial<Record<'url' | 'crlUrl' | 'maUrl', string>>>;
+
+/** Of all processes together. */
+export type ServedUrls = ProcessUrls & { readonly opsUrl?: string };
 
 /** Its answer. */
 export type ProcessBeginning =

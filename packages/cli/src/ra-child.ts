@@ -26,6 +26,8 @@ export class RaChild {
   readonly ended: Promise<string>;
   readonly #worker: Worker;
   #state: ChildState = 'starting';
+  /** Whether it was told to begin. */
+  #isTold = false;
 
   constructor({ role, writer }: Pick<ProcessOrder, 'role' | 'writer'>) {
     this.role = role;
@@ -55,6 +57,7 @@ export class RaChild {
   /** @throws CliError with what the process found wrong; it has ended then */
   async begin(order: ProcessOrder): Promise<ProcessUrls> {
     let beginning: ProcessBeginning;
+    this.#isTold = true;
     try {
       beginning = await this.channel.ask<ProcessBeginning>('begin', order, BEGIN_MS);
     } catch (error) {
@@ -74,7 +77,9 @@ export class RaChild {
   async end(how: Ending): Promise<void> {
     if (this.#state === 'ended') return;
     this.#state = 'ending';
-    this.channel.tell('end', how);
+    if (this.#isTold) this.channel.tell('end', how);
+    // It has opened nothing yet, and may not hear us before it has loaded its code.
+    else this.#worker.process.kill('SIGKILL');
     const force = setTimeout(() => this.#worker.process.kill('SIGKILL'), END_MS);
     await this.ended;
     clearTimeout(force);

@@ -1,6 +1,6 @@
 /** What every part of an RA is made of, as its configuration has it: the server, and the pipeline in a thread of its own. */
 import { dirname } from 'node:path';
-import { type KeyCustody, PLAIN_KEYS, readCertificateFile } from '@chrysalis/authorities';
+import { type KeyCustody, PLAIN_KEYS, readCertificateFile } from '@chrysalis/authorities/keys';
 import type { Random } from '@chrysalis/crypto';
 import {
   asCertificate,
@@ -26,7 +26,8 @@ import { formerIdentities } from './former-keys.ts';
 import { iPeriodOfPolicy, openIPeriod } from './i-period.ts';
 import { type InProcessPolicyGenerator, openPolicyGenerator } from './in-process.ts';
 import { openPeers } from './peers.ts';
-import { isSharedByNodes, openRaObjects, openRaStore } from './stores.ts';
+import { isSharedByNodes } from './store-places.ts';
+import { openRaObjects, openRaStore } from './stores.ts';
 import { RaKeys } from './token-keys.ts';
 import { loadTrust, trustConfigured } from './trust.ts';
 

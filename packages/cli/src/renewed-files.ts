@@ -1,7 +1,8 @@
 /** Certificates and keys that are replaced in their files while the RA runs: how that is noticed, and what becomes of it. */
 import { createHash } from 'node:crypto';
-import { isPkcs11Uri, type Log } from '@chrysalis/ra';
-import { readFileIfPresent } from '@chrysalis/store';
+import type { Log } from '@chrysalis/ra';
+import { isPkcs11Uri } from '@chrysalis/ra/pkcs11';
+import { readFileIfPresent } from '@chrysalis/store/files';
 import { type ChrysalisConfig, loadConfig } from './config.ts';
 
 /** How often it is looked whether a file has changed. Six small files. */

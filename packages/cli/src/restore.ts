@@ -3,7 +3,7 @@ import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { RA_MIGRATIONS } from '@chrysalis/ra';
 import { formatHex } from '@chrysalis/scms';
-import { createDirectoryDurably, syncDirectory, systemCodeOf } from '@chrysalis/store';
+import { createDirectoryDurably, syncDirectory, systemCodeOf } from '@chrysalis/store/files';
 import type { Command } from 'commander';
 import { isWithin, namedBy } from './backup.ts';
 import { type Manifest, readArchive } from './backup-archive.ts';

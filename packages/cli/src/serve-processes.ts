@@ -1,27 +1,23 @@
 /** `chrysalis serve` in several processes. */
-import { METRICS_TYPE, startOpsServer, textOfAll } from '@chrysalis/ra';
+import type { KeyCustody } from '@chrysalis/authorities/keys';
 import { loadConfig } from './config.ts';
-import type { CliContext } from './context.ts';
-import { openKeysOf } from './open-custody.ts';
-import type { KeyOctets, ProcessUrls } from './process-orders.ts';
+import { openKeysOf, openServedKeys } from './open-custody.ts';
+import type { KeyOctets, ServedUrls } from './process-orders.ts';
 import { filesOfIdentity, filesOfTls, RenewedFiles } from './renewed-files.ts';
-import type { Serving } from './serve-settings.ts';
+import type { ServeOrder } from './serve-settings.ts';
 import { Supervisor } from './supervisor.ts';
 
 /** Resolves when all of them serve; they are ended with `resources`. */
-export async function serveInProcesses(
-  serving: Omit<Serving, 'writer' | 'context'> & { readonly context: CliContext },
-  processes: number,
-): Promise<ProcessUrls & { readonly opsUrl?: string }> {
-  const { config, directory, logLevel, context, keys, log, resources } = serving;
-  const { makesCertificates = true } = serving;
+export async function serveInProcesses(order: ServeOrder, processes: number): Promise<ServedUrls> {
+  const { config, directory, logLevel, makesCertificates, context, log, resources } = order;
+  const supervisor = new Supervisor(processes, log);
+  resources.defer(() => supervisor.stop());
+  supervisor.load();
+  // While they load their code.
+  const { METRICS_TYPE, startOpsServer, textOfAll } = await import('@chrysalis/ra/operations');
+  const keys = await openServedKeys(order);
   // Whoever is asked for a passphrase is asked once, here.
   await openKeysOf(config, directory, keys);
-  const order = async () => ({
-    ...{ directory, logLevel, processes, makesCertificates },
-    keys: await keyOctetsOf(keys),
-  });
-  const supervisor = new Supervisor(processes, order, log);
   const ops =
     config.ops &&
     (await startOpsServer({
@@ -36,7 +32,10 @@ export async function serveInProcesses(
   // Closed last: until everything has ended, operators see that it ends.
   if (ops) resources.defer(() => ops.close());
   resources.defer(() => supervisor.stop());
-  const urls = await supervisor.start();
+  const urls = await supervisor.start(async () => ({
+    ...{ directory, logLevel, processes, makesCertificates },
+    keys: await keyOctetsOf(keys),
+  }));
   const renewed = new RenewedFiles(directory, log);
   resources.defer(() => renewed.stop());
   await renewed.start(
@@ -56,7 +55,7 @@ export async function serveInProcesses(
   return { ...urls, ...(ops && { opsUrl: ops.url }) };
 }
 
-async function keyOctetsOf(keys: Serving['keys']): Promise<KeyOctets> {
+async function keyOctetsOf(keys: KeyCustody): Promise<KeyOctets> {
   const masters = await keys.masters();
   return {
     masters: masters.map(({ kdf, key }) => ({ kdf, key: key.reveal() })),

@@ -1,6 +1,10 @@
 /** What an RA serves with: everything that its configuration names, opened and checked. */
 import { readFile } from 'node:fs/promises';
-import { type KeyCustody, readCertificateFile, readPrivatePemFile } from '@chrysalis/authorities';
+import {
+  type KeyCustody,
+  readCertificateFile,
+  readPrivatePemFile,
+} from '@chrysalis/authorities/keys';
 import { asCertificate, checkValidAt, Ieee1609Dot2Error } from '@chrysalis/ieee1609dot2';
 import {
   type Log,
@@ -16,7 +20,7 @@ import type { CliContext } from './context.ts';
 import { openReportSink } from './in-process.ts';
 import type { LogLevel } from './log.ts';
 import { openOcspSource } from './ocsp-source.ts';
-import { PipelineThread } from './pipeline-host.ts';
+import { hasPipelineThread, type LoadingThread, PipelineThread } from './pipeline-host.ts';
 import { openRaParts } from './ra-parts.ts';
 import { versionOfPackage } from './version.ts';
 
@@ -40,6 +44,15 @@ export interface Serving {
   readonly processes?: number;
   /** False where workers make the certificates. */
   readonly makesCertificates?: boolean;
+  /** The pipeline's, when it loads its code already. */
+  readonly thread?: LoadingThread | undefined;
+}
+
+/** What `serve` is told to do, before any key is opened. */
+export interface ServeOrder
+  extends Pick<Serving, 'config' | 'directory' | 'logLevel' | 'log' | 'resources'> {
+  readonly context: CliContext;
+  readonly makesCertificates: boolean;
 }
 
 export interface Assembled {
@@ -125,13 +138,11 @@ export async function assemble(serving: Serving): Promise<Assembled> {
 
 /** Undefined where it runs in this thread, or is somebody else's matter. */
 function pipelineOf(serving: Serving): PipelineHost | undefined {
-  const { config, directory, logLevel, context, keys, log, followsFiles } = serving;
+  const { config, directory, logLevel, context, keys, log, followsFiles, thread } = serving;
   if (followsFiles) return undefined;
   if (serving.makesCertificates === false) return ELSEWHERE;
-  // A clock or randomness that was given is in this thread alone.
-  if (context.hasThreads !== true || config.pipeline.threads === 0) return undefined;
-  // Its code is loaded while the rest is opened.
-  return new PipelineThread({ directory, logLevel }, log, () => keys.masters());
+  if (!hasPipelineThread(config, context)) return undefined;
+  return new PipelineThread({ directory, logLevel }, log, () => keys.masters(), thread);
 }
 
 /** Workers look at the database by themselves. */

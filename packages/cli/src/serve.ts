@@ -1,20 +1,15 @@
 /** `chrysalis serve`: the RA, with the test authorities in process, until it is told to stop. */
 import { availableParallelism } from 'node:os';
-import { type Log, startRegistrationAuthority } from '@chrysalis/ra';
+import type { Log } from '@chrysalis/ra';
 import { type Command, Option } from 'commander';
-import { type ChrysalisConfig, loadConfig } from './config.ts';
+import { loadConfig } from './config.ts';
 import type { CliContext } from './context.ts';
-import { serveCrls } from './crl-port.ts';
 import { createLog, LOG_LEVELS, type LogLevel } from './log.ts';
-import { serveMaPort } from './ma-port.ts';
-import { movedAway, movedOver } from './moved-state.ts';
-import { openCustody, warnOfPlainKeys } from './open-custody.ts';
-import { placesOf } from './private-files.ts';
-import type { ProcessUrls } from './process-orders.ts';
-import { filesOfIdentity, filesOfTls, RenewedFiles } from './renewed-files.ts';
-import { serveInProcesses } from './serve-processes.ts';
-import { assemble, type Serving } from './serve-settings.ts';
-import { expectSharedByNodes } from './stores.ts';
+import { openServedKeys } from './open-custody.ts';
+import { hasPipelineThread, loadPipelineThread } from './pipeline-host.ts';
+import type { ServedUrls } from './process-orders.ts';
+import type { ServeOrder } from './serve-settings.ts';
+import { expectSharedByNodes } from './store-places.ts';
 import { CLOCK_OFFSET } from './system-context.ts';
 
 interface ServeOptions {
@@ -54,10 +49,14 @@ Examples:
     });
 }
 
+// What is imported above is little: the threads and processes in which most of it runs begin to load their code before this one
+// loads the rest of its own.
+
 async function serve(context: CliContext, options: ServeOptions): Promise<void> {
   const log = createLog(context.stderr, options.logLevel);
   while ((await serveUntilMoved(context, options, log)) === 'moved') {
     log.warn({}, 'the state is moved: devices are served again when that is done');
+    const { movedOver } = await import('./moved-state.ts');
     await movedOver(options.dir, context.signal);
     if (context.signal.aborted) return;
   }
@@ -69,83 +68,47 @@ async function serveUntilMoved(
   options: ServeOptions,
   log: Log,
 ): Promise<'stopped' | 'moved'> {
-  const { dir: directory, logLevel } = options;
+  const { dir: directory, logLevel, pipeline: makesCertificates } = options;
   const config = await loadConfig(directory);
-  if (!options.pipeline) expectSharedByNodes(config);
+  if (!makesCertificates) expectSharedByNodes(config);
   const offset = context.env[CLOCK_OFFSET];
   if (offset) log.warn({ offsetSec: offset }, `${CLOCK_OFFSET}: not the clock of this machine`);
   await using resources = new AsyncDisposableStack();
-  const places = placesOf(config, directory);
-  const keys = await openCustody(places, context);
-  await warnOfPlainKeys(keys, places, log);
-  const makesCertificates = options.pipeline;
-  const serving = { config, directory, logLevel, makesCertificates, context, keys, log, resources };
+  const order = { config, directory, logLevel, makesCertificates, context, log, resources };
   // A clock or randomness that was given is in this process alone.
   const processes =
     context.hasThreads === true ? (config.ra.processes ?? availableParallelism()) : 1;
-  const urls =
-    processes > 1 ? await serveInProcesses(serving, processes) : await serveAlone(serving);
+  const urls = await (processes > 1 ? serveInSeveral(order, processes) : serveInOne(order));
   context.stdout.write(options.json ? `${JSON.stringify(urls)}\n` : textOf(urls));
+  const { movedAway } = await import('./moved-state.ts');
   await Promise.race([aborted(context.signal), movedAway(config, context.signal)]);
   if (!context.signal.aborted) return 'moved';
   log.info({}, 'stopping');
   return 'stopped';
 }
 
-type Urls = ProcessUrls & { readonly opsUrl?: string };
+async function serveInSeveral(order: ServeOrder, processes: number): Promise<ServedUrls> {
+  const { serveInProcesses } = await import('./serve-processes.ts');
+  return serveInProcesses(order, processes);
+}
 
-function textOf({ url, crlUrl, maUrl, opsUrl }: Urls): string {
+async function serveInOne(order: ServeOrder): Promise<ServedUrls> {
+  const { config, directory, logLevel, makesCertificates, context, resources } = order;
+  const thread =
+    makesCertificates && hasPipelineThread(config, context)
+      ? loadPipelineThread({ directory, logLevel })
+      : undefined;
+  // It has ended by then, unless nobody came to start it.
+  resources.defer(async () => void (await thread?.worker.terminate()));
+  const { serveAlone } = await import('./serve-alone.ts');
+  return serveAlone({ ...order, keys: await openServedKeys(order), thread });
+}
+
+function textOf({ url, crlUrl, maUrl, opsUrl }: ServedUrls): string {
   const lines = { RA: url, 'CRL store': crlUrl, 'for the MA': maUrl, operations: opsUrl };
   return Object.entries(lines)
     .map(([name, at]) => (at === undefined ? '' : `${name}: ${at}\n`))
     .join('');
-}
-
-/** All of it in this process; the pipeline in a thread. */
-async function serveAlone(
-  serving: Omit<Serving, 'writer' | 'context'> & { readonly context: CliContext },
-): Promise<Urls> {
-  const { config, directory, context, log, resources } = serving;
-  const whole = { ...serving, writer: 'server' as const };
-  const { settings, takeTls, takeIdentity } = await assemble(whole);
-  const ra = await startRegistrationAuthority(settings);
-  resources.defer(() => ra.close());
-  const { signal, clockSteps, onRenewal, onReplacement } = context;
-  const crl = await serveCrls(whole, settings);
-  if (crl) resources.defer(() => crl.close());
-  const maUrl = await serveMaPort(config, settings, ra.blacklist, resources);
-  const renewed = new RenewedFiles(directory, log);
-  resources.defer(() => renewed.stop());
-  const take = async (now: ChrysalisConfig) => {
-    await takeIdentity(now);
-    await ra.renewed();
-  };
-  await renewed.start(
-    [
-      { name: 'ra.tls-cert', files: filesOfTls, take: takeTls },
-      { name: 'ra.certificate', files: filesOfIdentity, take },
-    ],
-    config,
-  );
-  clockSteps?.addEventListener(
-    'step',
-    () => {
-      ra.wake();
-      void renewed.look();
-    },
-    { signal },
-  );
-  onRenewal?.(() => void renewed.takeAll());
-  onReplacement?.(() => {
-    log.warn({}, 'no process is replaced: expected ra.processes of 2 or more, saw 1');
-  });
-  const { url, opsUrl } = ra;
-  return {
-    url,
-    ...(crl && { crlUrl: crl.url }),
-    ...(maUrl !== undefined && { maUrl }),
-    ...(opsUrl !== undefined && { opsUrl }),
-  };
 }
 
 /** Resolves when the command is to end. */

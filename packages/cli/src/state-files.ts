@@ -2,7 +2,7 @@
 import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { systemCodeOf } from '@chrysalis/store';
+import { systemCodeOf } from '@chrysalis/store/files';
 import { CliError } from './context.ts';
 
 /** Names relative to the state directory, with `/`. */

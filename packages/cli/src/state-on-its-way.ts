@@ -1,10 +1,12 @@
 /** What `worker` does where `chrysalis copy` moves a state to what nodes share: it begins when that is done. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Log } from '@chrysalis/ra';
-import { FenceWatch, isStoreError } from '@chrysalis/store';
+import { FenceWatch } from '@chrysalis/store';
+import { isStoreError } from '@chrysalis/store/files';
 import { type ChrysalisConfig, loadConfig } from './config.ts';
 import { parseNote } from './copy-note.ts';
-import { databaseFile, openRaStore } from './stores.ts';
+import { databaseFile } from './store-places.ts';
+import { openRaStore } from './stores.ts';
 
 /** A copy takes minutes: nobody waits for this second. */
 const LOOK_MS = 1000;

@@ -1,13 +1,8 @@
 /** The processes of an RA: started, watched, started again, replaced, ended. None of its work is done here. */
 import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
-import {
-  type Figures,
-  type Log,
-  type NotReady,
-  type ProcessCounts,
-  processFigures,
-} from '@chrysalis/ra';
+import type { Log, NotReady } from '@chrysalis/ra';
+import type { Figures, ProcessCounts } from '@chrysalis/ra/operations';
 import type {
   Ending,
   ProcessOrder,
@@ -43,19 +38,21 @@ export type SupervisedOrder = Omit<ProcessOrder, 'role' | 'writer'>;
  * is free (docs/decisions/0042-processes.md), and the state. Those that run end when this process does, however it ends.
  */
 export class Supervisor {
-  readonly #order: () => Promise<SupervisedOrder>;
   readonly #log: Log;
   readonly #back: Place = placeOf('back');
   readonly #fronts: readonly Place[];
   /** Those of places, and those that are about to take one or have left it. */
   readonly #children = new Set<RaChild>();
+  /** Asked for each process, so that one that is started again has the keys that are known by then. */
+  #order: () => Promise<SupervisedOrder> = () => Promise.reject(new Error('expected a start'));
+  /** The first processes, until they begin. */
+  #loading: { readonly place: Place; readonly child: RaChild }[] = [];
   #restarts = 0;
   #isStopping = false;
   #replacing: Promise<void> = Promise.resolve();
 
-  /** @param order asked for each process, so that one that is started again has the keys that are known by then */
-  constructor(processes: number, order: () => Promise<SupervisedOrder>, log: Log) {
-    this.#order = order;
+  /** @param processes that answer devices */
+  constructor(processes: number, log: Log) {
     this.#log = log;
     this.#fronts = Array.from({ length: processes }, () => placeOf('front'));
     cluster.schedulingPolicy = cluster.SCHED_NONE;
@@ -66,18 +63,25 @@ export class Supervisor {
     });
   }
 
+  /** Starts the processes: they load their code, and wait for {@link start}. */
+  load(): void {
+    this.#loading = [this.#back, ...this.#fronts].map((place) => ({
+      place,
+      child: this.#fork(place.role),
+    }));
+  }
+
   /**
-   * The back begins first: it brings the database up to date, and fills the PLV cache before a device can come. The fronts load
-   * their code meanwhile.
+   * The back begins first: it brings the database up to date, and fills the PLV cache before a device can come.
    *
+   * @param order what a process is told to do; asked for each
    * @throws CliError when one cannot begin: none runs then
    */
-  async start(): Promise<ProcessUrls> {
+  async start(order: () => Promise<SupervisedOrder>): Promise<ProcessUrls> {
+    this.#order = order;
+    if (this.#loading.length === 0) this.load();
     try {
-      const [first, ...others] = [this.#back, ...this.#fronts].map((place) => ({
-        place,
-        child: this.#fork(place.role),
-      }));
+      const [first, ...others] = this.#loading.splice(0);
       const back = await this.#fill(first!.place, first!.child);
       const fronts = await Promise.all(others.map(({ place, child }) => this.#fill(place, child)));
       return Object.assign({}, back, ...fronts);
@@ -131,6 +135,7 @@ export class Supervisor {
       channel.ask<Figures | undefined>('figures', undefined, FIGURES_MS).catch(() => undefined),
     );
     const told = (await Promise.all(asked)).filter((figures) => figures !== undefined);
+    const { processFigures } = await import('@chrysalis/ra/operations');
     return [...told, await processFigures(this.#counts(told.length + 1))];
   }
 

@@ -1,7 +1,8 @@
 /** The X.509 certificate by which devices know the RA, from the test X.509 root. */
 import { X509Certificate } from 'node:crypto';
 import { isIPv4 } from 'node:net';
-import { issueX509ServerCertificate, LIFETIME, type X509Identity } from '@chrysalis/authorities';
+import { LIFETIME } from '@chrysalis/authorities';
+import { issueX509ServerCertificate, type X509Identity } from '@chrysalis/authorities/x509';
 import { durationSeconds } from '@chrysalis/ieee1609dot2';
 
 const DAY_MS = 86_400_000;

@@ -2,8 +2,9 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path';
-import { formatSerialNumber, writePrivatePemFile } from '@chrysalis/authorities';
-import { removeFileDurably, writeFileDurably } from '@chrysalis/store';
+import { writePrivatePemFile } from '@chrysalis/authorities/keys';
+import { formatSerialNumber } from '@chrysalis/authorities/x509';
+import { removeFileDurably, writeFileDurably } from '@chrysalis/store/files';
 import { type ChrysalisConfig, loadConfig } from './config.ts';
 import { withTlsPair } from './config-edit.ts';
 import { type CliContext, CliError } from './context.ts';

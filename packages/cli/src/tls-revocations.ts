@@ -9,14 +9,14 @@ import {
   formatSerialNumber,
   X509_REVOCATION_REASONS,
   type X509Revocation,
-} from '@chrysalis/authorities';
+} from '@chrysalis/authorities/x509';
 import {
   createDirectoryDurably,
   readFileIfPresent,
   removeFileDurably,
   syncDirectory,
   writeFileDurably,
-} from '@chrysalis/store';
+} from '@chrysalis/store/files';
 import * as z from 'zod';
 import { CliError } from './context.ts';
 import { STATE_FILES } from './state-directory.ts';

@@ -8,8 +8,8 @@ import {
   X509_REVOCATION_REASONS,
   type X509Revocation,
   type X509RevocationReason,
-} from '@chrysalis/authorities';
-import { isIssuedBy } from '@chrysalis/ra';
+} from '@chrysalis/authorities/x509';
+import { isIssuedBy } from '@chrysalis/ra/server';
 import { type Command, Option } from 'commander';
 import { loadConfig } from './config.ts';
 import { type CliContext, CliError } from './context.ts';

@@ -5,7 +5,7 @@ import {
   expectSigningKey,
   type KeyCustody,
   readKeyOf,
-} from '@chrysalis/authorities';
+} from '@chrysalis/authorities/keys';
 import {
   equalConstantTime,
   type KeyAgreement,
@@ -27,7 +27,7 @@ import {
   parsePkcs11Uri,
   Token,
   TokenError,
-} from '@chrysalis/ra';
+} from '@chrysalis/ra/pkcs11';
 import { type CliContext, CliError } from './context.ts';
 import { readSecretLine } from './own-file.ts';
 

@@ -1,5 +1,5 @@
 /** What a process believes: the certificates that its configuration names. */
-import { readCertificateFile } from '@chrysalis/authorities';
+import { readCertificateFile } from '@chrysalis/authorities/keys';
 import {
   asCertificate,
   type HashedCertificate,

@@ -1,5 +1,6 @@
 /** `chrysalis worker`: makes certificates, and answers nobody, until it is told to stop. */
-import { type OpsServer, startWorkerOperations } from '@chrysalis/ra';
+import type { OpsServer } from '@chrysalis/ra/operations';
+import { startWorkerOperations } from '@chrysalis/ra/server';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ChrysalisConfig } from './config.ts';
 import type { CliContext } from './context.ts';
@@ -10,7 +11,7 @@ import { placesOf } from './private-files.ts';
 import { filesOfIdentity, RenewedFiles } from './renewed-files.ts';
 import { aborted } from './serve.ts';
 import { stateAtRest } from './state-on-its-way.ts';
-import { expectSharedByNodes } from './stores.ts';
+import { expectSharedByNodes } from './store-places.ts';
 import { CLOCK_OFFSET } from './system-context.ts';
 
 interface WorkerOptions {

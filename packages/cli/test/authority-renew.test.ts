@@ -7,11 +7,11 @@ import { describe, it } from 'node:test';
 import {
   authorityDirectory,
   hostnameOf,
-  readCertificateFile,
   readFormerCertificates,
   readTestScms,
   type TestScms,
 } from '@chrysalis/authorities';
+import { readCertificateFile } from '@chrysalis/authorities/keys';
 import { unixFromTime32 } from '@chrysalis/ieee1609dot2';
 import { type Clock, formatHex, systemClock, timeOf } from '@chrysalis/scms';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { FenceWatch, StoreError } from '@chrysalis/store';
+import { FenceWatch } from '@chrysalis/store';
+import { StoreError } from '@chrysalis/store/files';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { loadConfig } from '../src/config.ts';
 import { movedAway } from '../src/moved-state.ts';

@@ -20,7 +20,7 @@ import {
   RevocationList,
   timeOf,
 } from '@chrysalis/scms';
-import { writeFileDurably } from '@chrysalis/store';
+import { writeFileDurably } from '@chrysalis/store/files';
 import { type Answer, send } from '../../../test/support/https-client.ts';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { formatPolicy, parsePolicy, parseTime, parseValue } from '../src/policy-text.ts';

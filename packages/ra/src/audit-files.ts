@@ -1,7 +1,7 @@
 /** Where the audit log lies: `<writer>-<number>.jsonl`, a series for each writer, and `<writer>.head.json` beside it. */
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileError, namesIn, readFileIfPresent, writeFileDurably } from '@chrysalis/store';
+import { fileError, namesIn, readFileIfPresent, writeFileDurably } from '@chrysalis/store/files';
 import { type ChainLink, MAX_LINE } from './audit-chain.ts';
 
 /** One file of a series. */

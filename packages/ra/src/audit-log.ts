@@ -7,7 +7,7 @@ import {
   StoreError,
   syncDirectory,
   writeFileDurably,
-} from '@chrysalis/store';
+} from '@chrysalis/store/files';
 import {
   AuditChainError,
   type ChainedLine,

@@ -1,6 +1,7 @@
 /** A series of the audit log as it lies on the disk: whose it is, where each of its files begins, and what is said when that is not so. */
 import { join } from 'node:path';
-import { openDatabase, StoreError } from '@chrysalis/store';
+import { openDatabase } from '@chrysalis/store';
+import { StoreError } from '@chrysalis/store/files';
 import { AuditChainError, parseLine } from './audit-chain.ts';
 
 interface Series {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { PublicKey } from '@chrysalis/crypto';
-import { fileError, isStoreError, StoreError, systemCodeOf } from '@chrysalis/store';
+import { fileError, isStoreError, StoreError, systemCodeOf } from '@chrysalis/store/files';
 import {
   AuditChainError,
   type ChainedLine,

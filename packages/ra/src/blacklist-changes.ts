@@ -1,6 +1,7 @@
 import type { Random } from '@chrysalis/crypto';
 import type { Clock } from '@chrysalis/scms';
-import { type Database, StoreError } from '@chrysalis/store';
+import type { Database } from '@chrysalis/store';
+import { StoreError } from '@chrysalis/store/files';
 import type { Transaction } from 'kysely';
 import type { BlacklistEvent } from './audit-event.ts';
 import type { AuditLog } from './audit-log.ts';

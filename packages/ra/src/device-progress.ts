@@ -1,7 +1,7 @@
 /** What becomes of a device when its certificates cannot be made. */
 import { CryptoError } from '@chrysalis/crypto';
 import type { Time32 } from '@chrysalis/ieee1609dot2';
-import { StoreError } from '@chrysalis/store';
+import { StoreError } from '@chrysalis/store/files';
 import { backOffSec } from './back-off.ts';
 import { change } from './bulk.ts';
 import type { Device } from './device-registry.ts';

@@ -1,5 +1,6 @@
 import type { Time32 } from '@chrysalis/ieee1609dot2';
-import { type Database, GroupCommit, StoreError } from '@chrysalis/store';
+import { type Database, GroupCommit } from '@chrysalis/store';
+import { StoreError } from '@chrysalis/store/files';
 import { type Insertable, type Selectable, sql, type Transaction } from 'kysely';
 import { change } from './bulk.ts';
 import { tallyAt } from './operators-view.ts';

@@ -6,7 +6,7 @@ import {
   ScmsDataError,
   timeOf,
 } from '@chrysalis/scms';
-import { StoreError } from '@chrysalis/store';
+import { StoreError } from '@chrysalis/store/files';
 import type { Authenticator, IdentifiedRequest } from './authenticate.ts';
 import type { KnownBacklog } from './backlog.ts';
 import { fileKey, isWholeZip } from './batch-file.ts';

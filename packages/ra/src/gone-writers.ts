@@ -1,4 +1,4 @@
-import { isStoreError } from '@chrysalis/store';
+import { isStoreError } from '@chrysalis/store/files';
 import { AuditChainError, parseLine } from './audit-chain.ts';
 import { auditFiles, auditWriters, tailOf } from './audit-files.ts';
 import { type AuditLogOptions, AuditWriter, DAY_MS, RETENTION_GRACE_MS } from './audit-log.ts';

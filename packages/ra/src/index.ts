@@ -1,4 +1,7 @@
-/** The Registration Authority. */
+/**
+ * The Registration Authority: what whoever makes certificates or looks after them needs. It has three more doors, so that a process loads
+ * what it runs: `server` opens ports, `operations` is what operators read, `pkcs11` is keys in tokens.
+ */
 export {
   AuditChainError,
   type ChainedLine,
@@ -24,7 +27,6 @@ export { BlacklistChanges, type BlacklistChangesOptions } from './blacklist-chan
 export { type ByteRange, isRangeApplicable, parseRange } from './byte-range.ts';
 export { isHeld } from './conditional.ts';
 export { RA_TABLES } from './copied-tables.ts';
-export { type CrlStore, type CrlStoreOptions, startCrlStore } from './crl-store.ts';
 export {
   type DeviceReport,
   type DeviceReportOptions,
@@ -34,7 +36,6 @@ export {
   type Point as ReportedPoint,
   type RegistrationReport,
 } from './device-report.ts';
-export { Door } from './door.ts';
 export { FollowedPolicy } from './followed-policy.ts';
 export { withFormerEnds } from './former-certificates.ts';
 export { GoneWriters, type GoneWritersOptions } from './gone-writers.ts';
@@ -42,23 +43,12 @@ export type { GuardLimits } from './guards.ts';
 export { fixIPeriod, type IPeriodWish, recordedIPeriod } from './i-period-setting.ts';
 export { IdentityInForce } from './identity-in-force.ts';
 export { linkageChainsOf, type RequestOrigin } from './linkage-chains-of.ts';
-export {
-  type Figures,
-  METRICS_TYPE,
-  type ProcessCounts,
-  processFigures,
-  textOfAll,
-} from './metrics.ts';
 export { RA_MIGRATIONS } from './migrations.ts';
 export {
   EnquiryRefused,
   MisbehaviorEnquiries,
   type MisbehaviorEnquiriesOptions,
 } from './misbehavior-enquiries.ts';
-export { MAX_OCSP_RESPONSE, OcspError } from './ocsp-response.ts';
-export { isIssuedBy, OcspStaple, type OcspStapleOptions } from './ocsp-staple.ts';
-export { OcspStaples } from './ocsp-staples.ts';
-export { type OpsServer, startOpsServer } from './ops-server.ts';
 export type {
   Log,
   OcspSource,
@@ -82,19 +72,8 @@ export {
   type PipelineHost,
   type PipelineState,
 } from './pipeline.ts';
-export { loadPkcs11, type Pkcs11Module } from './pkcs11-module.ts';
-export { Token, type TokenKey } from './pkcs11-token.ts';
-export { isPkcs11Uri, type Pkcs11Uri, parsePkcs11Uri } from './pkcs11-uri.ts';
 export type { NotReady } from './readiness.ts';
 export { Refusal } from './refusal.ts';
-export {
-  type RaBack,
-  type RaFront,
-  type RegistrationAuthority,
-  startRaBack,
-  startRaFront,
-  startRegistrationAuthority,
-} from './registration-authority.ts';
 export { RemoteAuthority, type RemoteAuthorityOptions } from './remote-authority.ts';
 export type { RaSchema } from './schema.ts';
 export type { Siblings } from './siblings.ts';
@@ -107,8 +86,5 @@ export {
   type TlsPair,
   type TlsSuccessor,
 } from './tls-in-force.ts';
-export { tlsOptions } from './tls-options.ts';
-export { TokenError, type TokenErrorCode } from './token-error.ts';
 export type { TriedService } from './tries.ts';
 export { type Ending, type EndingRole, endOfPolicy } from './what-ends.ts';
-export { startWorkerOperations, type WorkerOperationsOptions } from './worker-operations.ts';

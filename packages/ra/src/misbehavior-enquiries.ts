@@ -28,7 +28,8 @@ import {
   secureMaRa,
   timeOf,
 } from '@chrysalis/scms';
-import { StoreError, wordsOf } from '@chrysalis/store';
+import { wordsOf } from '@chrysalis/store';
+import { StoreError } from '@chrysalis/store/files';
 import { sql } from 'kysely';
 import type { MaRequestEvent } from './audit-event.ts';
 import type { Blacklist } from './blacklist.ts';

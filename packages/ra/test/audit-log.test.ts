@@ -25,7 +25,7 @@ import {
   readAuditLines,
   verifyAuditLog,
 } from '@chrysalis/ra';
-import { isStoreError } from '@chrysalis/store';
+import { isStoreError } from '@chrysalis/store/files';
 
 const KEY = PrivateKey.generate(systemRandom);
 const RA = '0011223344556677';

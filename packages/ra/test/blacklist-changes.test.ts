@@ -14,7 +14,8 @@ import {
   readAuditLines,
   verifyAuditLog,
 } from '@chrysalis/ra';
-import { createFailingDatabase, type Database, openDatabase, StoreError } from '@chrysalis/store';
+import { createFailingDatabase, type Database, openDatabase } from '@chrysalis/store';
+import { StoreError } from '@chrysalis/store/files';
 import {
   type PostgresServer,
   startPostgres,

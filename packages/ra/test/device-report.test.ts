@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { systemRandom } from '@chrysalis/crypto';
-import type { RegistrationAuthority } from '@chrysalis/ra';
+import type { RegistrationAuthority } from '@chrysalis/ra/server';
 import { AuthorityUnavailableError, type CertificateAuthority, timeOf } from '@chrysalis/scms';
 import { createMemoryObjectStore } from '@chrysalis/store';
 import { createDevice, downloadReq } from '../../../test/support/device.ts';

@@ -14,10 +14,10 @@ import {
   copyDatabases,
   createMemoryObjectStore,
   type Database,
-  isStoreError,
   openDatabase,
   openDirectoryObjectStore,
 } from '@chrysalis/store';
+import { isStoreError } from '@chrysalis/store/files';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { createScene, eventually, type Registered, type Scene } from './scene.ts';
 

@@ -6,16 +6,16 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, it, type TestContext } from 'node:test';
-import { RA_MIGRATIONS, type RaSchema, type RegistrationAuthority } from '@chrysalis/ra';
+import { RA_MIGRATIONS, type RaSchema } from '@chrysalis/ra';
+import type { RegistrationAuthority } from '@chrysalis/ra/server';
 import {
   createFailingObjectStore,
   createMemoryObjectStore,
   type Database,
-  isStoreError,
   type ObjectStore,
   openDatabase,
-  StoreError,
 } from '@chrysalis/store';
+import { isStoreError, StoreError } from '@chrysalis/store/files';
 import { CompiledQuery } from 'kysely';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { createScene, eventually, type Registered, type Scene } from './scene.ts';

@@ -16,7 +16,7 @@ import {
   time32FromUnix,
   type ValidityPeriod,
 } from '@chrysalis/ieee1609dot2';
-import type { RegistrationAuthority } from '@chrysalis/ra';
+import type { RegistrationAuthority } from '@chrysalis/ra/server';
 import { type EeRaRequest, IPeriodClock, timeOf } from '@chrysalis/scms';
 import {
   createDevice,

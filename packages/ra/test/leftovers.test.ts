@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { createMemoryObjectStore, openDirectoryObjectStore, StoreError } from '@chrysalis/store';
+import { createMemoryObjectStore, openDirectoryObjectStore } from '@chrysalis/store';
+import { StoreError } from '@chrysalis/store/files';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { createStage } from './stage.ts';
 

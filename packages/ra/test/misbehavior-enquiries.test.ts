@@ -52,7 +52,7 @@ import {
   ToBeEncryptedIndividualPlv,
   timeOf,
 } from '@chrysalis/scms';
-import { StoreError } from '@chrysalis/store';
+import { StoreError } from '@chrysalis/store/files';
 import { downloadReq } from '../../../test/support/device.ts';
 import { send } from '../../../test/support/https-client.ts';
 import { createX509Ca } from '../../authorities/test/mutual-tls.ts';

@@ -4,7 +4,8 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 import { chainPartsOf, createPolicyGenerator } from '@chrysalis/authorities';
 import { systemRandom } from '@chrysalis/crypto';
 import { asCertificate } from '@chrysalis/ieee1609dot2';
-import { Blacklist, type RegistrationAuthority } from '@chrysalis/ra';
+import { Blacklist } from '@chrysalis/ra';
+import type { RegistrationAuthority } from '@chrysalis/ra/server';
 import {
   constantSeries,
   DEFAULT_GLOBAL_POLICY,

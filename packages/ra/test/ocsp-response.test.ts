@@ -10,7 +10,7 @@ import {
   createX509Root,
   issueX509ServerCertificate,
   type X509Identity,
-} from '@chrysalis/authorities';
+} from '@chrysalis/authorities/x509';
 import { MAX_OCSP_RESPONSE, OcspQuestion } from '../src/ocsp-response.ts';
 
 const HOUR_MS = 3_600_000;

@@ -10,7 +10,7 @@ import {
   OCSP_VALIDITY_MS,
   type X509Identity,
   type X509Revocation,
-} from '@chrysalis/authorities';
+} from '@chrysalis/authorities/x509';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
 import { OcspStaple } from '../src/ocsp-staple.ts';

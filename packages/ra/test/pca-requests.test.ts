@@ -4,12 +4,8 @@ import { describe, it } from 'node:test';
 import { createTestScms } from '@chrysalis/authorities';
 import { systemRandom } from '@chrysalis/crypto';
 import { AuthorityUnavailableError, type CertificateAuthority, timeOf } from '@chrysalis/scms';
-import {
-  createFailingObjectStore,
-  createMemoryObjectStore,
-  type Database,
-  StoreError,
-} from '@chrysalis/store';
+import { createFailingObjectStore, createMemoryObjectStore, type Database } from '@chrysalis/store';
+import { StoreError } from '@chrysalis/store/files';
 import { unzipSync } from 'fflate';
 import { checkReply } from '../src/pca-conversation.ts';
 import { PcaRequests } from '../src/pca-requests.ts';

@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { type KeyAgreement, PrivateKey, Secret } from '@chrysalis/crypto';
 import { decrypterOf } from '@chrysalis/ieee1609dot2';
-import { loadPkcs11, type Pkcs11Module, Token, type TokenError } from '@chrysalis/ra';
+import { loadPkcs11, type Pkcs11Module, Token, type TokenError } from '@chrysalis/ra/pkcs11';
 import { PIN, softHsmMissing, startSoftHsm, TOKEN } from '../../../test/support/soft-hsm.ts';
 import { fixedRandom } from '../../ieee1609dot2/test/pki.ts';
 import {

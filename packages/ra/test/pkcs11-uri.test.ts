@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parsePkcs11Uri, TokenError } from '@chrysalis/ra';
+import { parsePkcs11Uri, TokenError } from '@chrysalis/ra/pkcs11';
 
 describe('a PKCS #11 URI', () => {
   it('names token, key, library and PIN file, percent-encoded', () => {

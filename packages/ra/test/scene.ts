@@ -5,21 +5,15 @@ import type { TestContext } from 'node:test';
 import {
   createLinkageAuthority,
   createTestScms,
-  createX509Root,
   hostnameOf,
-  issueX509ServerCertificate,
   openPseudonymAuthority,
   type TestScms,
 } from '@chrysalis/authorities';
+import { createX509Root, issueX509ServerCertificate } from '@chrysalis/authorities/x509';
 import { systemRandom } from '@chrysalis/crypto';
 import { decrypterOf, type Time32, type TrustStore, time32FromUnix } from '@chrysalis/ieee1609dot2';
-import {
-  RA_MIGRATIONS,
-  type RaOptions,
-  type RaSchema,
-  type RegistrationAuthority,
-  startRegistrationAuthority,
-} from '@chrysalis/ra';
+import { RA_MIGRATIONS, type RaOptions, type RaSchema } from '@chrysalis/ra';
+import { type RegistrationAuthority, startRegistrationAuthority } from '@chrysalis/ra/server';
 import {
   type CertificateAuthority,
   IPeriodClock,

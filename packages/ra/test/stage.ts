@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test';
 import { encode } from '@chrysalis/coer';
 import { cocoonPoints, Expansion, type Random, sha256 } from '@chrysalis/crypto';
 import { EccP256CurvePoint, fromPoint } from '@chrysalis/ieee1609dot2';
-import type { RegistrationAuthority } from '@chrysalis/ra';
+import type { RegistrationAuthority } from '@chrysalis/ra/server';
 import {
   type CertRequestInfo,
   decodeMessage,

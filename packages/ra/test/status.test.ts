@@ -1,7 +1,7 @@
 /** What operators are told of a whole RA, and what is logged for them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createX509Root, issueX509ServerCertificate } from '@chrysalis/authorities';
+import { createX509Root, issueX509ServerCertificate } from '@chrysalis/authorities/x509';
 import { systemRandom } from '@chrysalis/crypto';
 import { endOfValidity, time32FromUnix } from '@chrysalis/ieee1609dot2';
 import { RA_MIGRATIONS, type RaSchema } from '@chrysalis/ra';

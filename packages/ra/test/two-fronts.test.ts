@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { systemRandom } from '@chrysalis/crypto';
-import { Blacklist, type RaFront, type Siblings, startRaBack, startRaFront } from '@chrysalis/ra';
+import { Blacklist, type Siblings } from '@chrysalis/ra';
+import { type RaFront, startRaBack, startRaFront } from '@chrysalis/ra/server';
 import { timeOf } from '@chrysalis/scms';
 import {
   createDevice,

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { describe, it, type TestContext } from 'node:test';
 import { time32FromUnix } from '@chrysalis/ieee1609dot2';
-import { Pipeline, startWorkerOperations } from '@chrysalis/ra';
+import { Pipeline } from '@chrysalis/ra';
+import { startWorkerOperations } from '@chrysalis/ra/server';
 import { AuthorityUnavailableError, type CertificateAuthority } from '@chrysalis/scms';
 import { createScene, eventually } from './scene.ts';
 

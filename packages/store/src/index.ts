@@ -16,26 +16,10 @@ export {
   fenceDatabase,
   unfenceDatabase,
 } from './fenced-database.ts';
-export {
-  createDirectoryDurably,
-  namesIn,
-  readFileIfPresent,
-  removeFileDurably,
-  syncDirectory,
-  writeFileDurably,
-} from './file.ts';
 export { GroupCommit } from './group-commit.ts';
 export { createMemoryObjectStore } from './memory-object-store.ts';
 export { MAX_OBJECT_OCTETS, type ObjectStore } from './object-store.ts';
 export { ObjectsCopy, type ObjectsPass } from './objects-copy.ts';
 export { openObjectStore } from './open-object-store.ts';
-export { isPostgresUrl } from './postgres-url.ts';
 export { type CopiedTable, RowsCopy, type RowsProgress } from './rows-copy.ts';
 export { type SqlWords, wordsOf } from './sql-words.ts';
-export {
-  fileError,
-  isStoreError,
-  StoreError,
-  type StoreErrorCode,
-  systemCodeOf,
-} from './store-error.ts';
