@@ -1,6 +1,6 @@
 /**
- * Runs the tests: all of them, those whose files are named, with --faults or --cluster the long kill tests, with --postgres
- * on that, with --copy those of a state that moves.
+ * Runs the tests: all of them, those whose files are named, with --faults or --cluster the long kill tests, with --copy the
+ * long tests of a state that moves, with --postgres what the RA does with its rows on that.
  */
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
@@ -13,11 +13,8 @@ const isFaults = args.includes('--faults');
 const isCluster = args.includes('--cluster');
 const isCopy = args.includes('--copy');
 const isPostgres = args.includes('--postgres');
-/**
- * By their own commands alone: each starts many processes, and does not end in time on two cores that others use too. They
- * are no proof of anything until they do.
- */
-const APART = ['test/cluster.test.ts', 'test/copy.test.ts'];
+/** By their own commands, before all others in CI: each starts many processes, and wants the machine for itself. */
+const APART = ['test/cluster.test.ts', 'test/copy.test.ts', 'test/copy-fleet.test.ts'];
 /** What the RA does with its rows, on the other database. */
 const ON_POSTGRES = [
   'pipeline',
@@ -41,7 +38,7 @@ const files = isFaults
   : isCluster
     ? ['test/cluster.test.ts']
     : isCopy
-      ? ['test/copy.test.ts']
+      ? ['test/copy.test.ts', 'test/copy-fleet.test.ts']
       : named.length > 0
         ? named
         : isPostgres
@@ -60,8 +57,10 @@ const LONG_FORMS = {
   CHRYSALIS_LOST_ANSWER_DEVICES: '100',
   CHRYSALIS_CLUSTER_DEVICES: '1000',
   CHRYSALIS_CLUSTER_KILLS: '60',
+  CHRYSALIS_COPY_DEVICES: '10000',
+  CHRYSALIS_COPY_PER_WEEK: '5',
 };
-const isLong = isFaults || isCluster;
+const isLong = isFaults || isCluster || isCopy;
 const pace = isLong
   ? ['--test-timeout=1800000', '--test-concurrency=1']
   : // Node would leave one core idle, which on a machine of two is half of it; many tests wait for a clock or a disk.

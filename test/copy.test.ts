@@ -7,20 +7,17 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, it, type TestContext } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { openPseudonymLog } from '@chrysalis/authorities';
 import { main } from '@chrysalis/cli';
-import { systemRandom } from '@chrysalis/crypto';
 import { RA_MIGRATIONS } from '@chrysalis/ra';
-import { systemClock } from '@chrysalis/scms';
 import { openDatabase, openObjectStore } from '@chrysalis/store';
 import { isStoreError } from '@chrysalis/store/files';
 import { unzipSync } from 'fflate';
-import { freePort } from './support/free-port.ts';
 import { type CommitFate, startLossyProxy } from './support/lossy-proxy.ts';
-import { Mortal } from './support/mortal.ts';
+import { cli, contextOf, done, startLoad, startRa } from './support/moving-ra.ts';
 import { type PostgresServer, startPostgres, withoutPostgres } from './support/postgres-server.ts';
-import { eventually, type Promised, PromisedDevices } from './support/promised-devices.ts';
+import { eventually, type Promised, type PromisedDevices } from './support/promised-devices.ts';
 import { type S3Thread, startS3Thread } from './support/s3-thread.ts';
 import { temporaryDirectory } from './support/temporary-directory.ts';
 
@@ -44,7 +41,7 @@ describe('a state that is copied while it serves', { timeout: 600_000 }, () => {
   const objectsUrl = (prefix: string) => `s3://${s3.bucket}/${prefix}?endpoint=${s3.endpoint}`;
 
   it('goes on from PostgreSQL and S3 by itself', { skip: withoutPostgres }, async (t) => {
-    const ra = await startRa(t);
+    const ra = await startRa(t, { weeks: WEEKS });
     const promised: Promised[] = [];
     for (let n = 0; n < 5; n++) promised.push(await ra.devices.register());
     const [first] = promised as [Promised];
@@ -81,7 +78,7 @@ describe('a state that is copied while it serves', { timeout: 600_000 }, () => {
   });
 
   it('goes on in another directory, with its authorities, keys and audit log', async (t) => {
-    const ra = await startRa(t);
+    const ra = await startRa(t, { weeks: WEEKS });
     const promised: Promised[] = [];
     for (let n = 0; n < 4; n++) promised.push(await ra.devices.register());
     const [first] = promised as [Promised];
@@ -97,7 +94,7 @@ describe('a state that is copied while it serves', { timeout: 600_000 }, () => {
     assert.match(refused.stderr, /copied to another.*\n.*hint: serve from where it went/);
     assert(!(await readdir(to)).includes('.chrysalis-copy'));
 
-    const moved = await startRa(t, to);
+    const moved = await startRa(t, { existing: to, weeks: WEEKS });
     await load.stop();
     promised.push(await moved.devices.register());
     for (const device of promised) await expectSupply(moved.devices, device);
@@ -107,7 +104,7 @@ describe('a state that is copied while it serves', { timeout: 600_000 }, () => {
   });
 
   it('killed at any point goes on with the same command', { skip: withoutPostgres }, async (t) => {
-    const ra = await startRa(t);
+    const ra = await startRa(t, { weeks: WEEKS });
     const device = await ra.devices.register();
     await eventually(() => ra.devices.download(device, device.firstI));
     let fate: (count: number) => CommitFate = () => 'works';
@@ -168,7 +165,7 @@ describe('a state that is copied while it serves', { timeout: 600_000 }, () => {
   });
 
   it('taken back serves as before, and its copy never', { skip: withoutPostgres }, async (t) => {
-    const ra = await startRa(t);
+    const ra = await startRa(t, { weeks: WEEKS });
     const device = await ra.devices.register();
     await eventually(() => ra.devices.download(device, device.firstI));
     const to = postgres!.newUrl();
@@ -201,7 +198,7 @@ describe('a state that is copied while it serves', { timeout: 600_000 }, () => {
   });
 
   it('is refused where something else is', { skip: withoutPostgres }, async (t) => {
-    const ra = await startRa(t);
+    const ra = await startRa(t, { weeks: WEEKS });
     await ra.devices.register();
     await ra.stop();
     const used = postgres!.newUrl();
@@ -244,67 +241,6 @@ describe('a state that is copied while it serves', { timeout: 600_000 }, () => {
     await ra.stop();
   });
 });
-
-async function startRa(t: TestContext, existing?: string) {
-  const state = existing ?? join(temporaryDirectory(), 'state');
-  if (existing === undefined) {
-    const port = String(await freePort());
-    const weeks = String(WEEKS);
-    await done('--dir', state, 'init', '--port', port, '--processes', '1', '--weeks-ahead', weeks);
-    const file = join(state, 'chrysalis.toml');
-    const text = await readFile(file, 'utf8');
-    await writeFile(file, text.replace(/^port = 889[45]$/gm, 'port = 0'));
-  }
-  const text = await readFile(join(state, 'chrysalis.toml'), 'utf8');
-  const [, port] = /^port = (\d+)$/m.exec(text) ?? [];
-  const argv = ['--dir', state, '--json', 'serve', '--log-level', 'error'];
-  const ra = new Mortal('ra', argv);
-  t.after(() => ra.remove());
-  const start = async () => {
-    ra.start();
-    await ra.ready();
-  };
-  await start();
-  return {
-    state,
-    devices: await PromisedDevices.of(state, `https://localhost:${port}`),
-    start,
-    stop: () => ra.stop(),
-    ended: () => eventually(async () => ra.faults.find((fault) => fault.startsWith('ended'))),
-  };
-}
-
-/** Devices come one after the other, and one fetches again and again: as long as it is not told to stop. */
-function startLoad(devices: PromisedDevices, first: Promised, promised: Promised[]) {
-  let isOver = false;
-  let longestMs = 0;
-  let refused = 0;
-  const loop = async (act: () => Promise<unknown>) => {
-    let lastMs = performance.now();
-    while (!isOver) {
-      if ((await act()) === undefined) refused += 1;
-      else {
-        longestMs = Math.max(longestMs, Math.round(performance.now() - lastMs));
-        lastMs = performance.now();
-      }
-    }
-  };
-  const loops = [
-    loop(async () => {
-      const device = await devices.tryToRegister();
-      if (device !== undefined) promised.push(device);
-      return device;
-    }),
-    loop(() => devices.download(first, first.firstI)),
-  ];
-  return {
-    async stop() {
-      isOver = true;
-      await Promise.all(loops);
-      return { longestMs, refused };
-    },
-  };
-}
 
 /** A copy that is interrupted when the old state is held; what it said. */
 async function holdAndInterrupt(argv: readonly string[]): Promise<string> {
@@ -356,31 +292,4 @@ async function expectAtMostOne(old: string, copy: string): Promise<void> {
   };
   const open = [await isOpen(`sqlite:${old}`), await isOpen(copy)];
   assert(!(open[0] && open[1]), 'expected one of the two at most');
-}
-
-function contextOf(say: (text: string) => void, stdout: (text: string) => void = () => {}) {
-  return {
-    stdout: { write: stdout },
-    stderr: { write: say },
-    stdin: (async function* () {})(),
-    env: {},
-    clock: systemClock,
-    random: systemRandom,
-    signal: new AbortController().signal,
-  };
-}
-
-async function cli(...argv: string[]) {
-  const written = { stdout: '', stderr: '' };
-  const context = contextOf(
-    (text) => (written.stderr += text),
-    (text) => (written.stdout += text),
-  );
-  return { status: await main(argv, context), ...written };
-}
-
-async function done(...argv: string[]) {
-  const outcome = await cli(...argv);
-  assert.equal(outcome.status, 0, outcome.stderr);
-  return outcome;
 }
