@@ -1,7 +1,7 @@
 /**
  * `npm run bench [-- NAME...] [--json] [--report] [--seconds N] [--devices N] [--weeks N]`: each benchmark beside its native
  * reference, measured in the same run. `--devices` is for the pipeline, nodes, growth, startup and memory, `--weeks` for the
- * pipeline, `--seconds` for the others. `--report` writes docs/reference/performance.md from what they print.
+ * pipeline, `--seconds` for the others. `--report` writes each one's section of docs/reference/performance.md.
  */
 import { parseArgs } from 'node:util';
 import { writeReport } from './report.ts';
@@ -53,7 +53,7 @@ if (unknown !== undefined) {
 const options = { ...count('seconds'), ...count('devices'), ...count('weeks') };
 if (values.report) {
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  await writeReport(names, args);
+  await writeReport(names, Object.keys(BENCHMARKS), args);
 } else {
   for (const name of names) await runOne(name);
 }

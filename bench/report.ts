@@ -1,39 +1,71 @@
-/** `npm run bench -- --report`: runs every benchmark in turn and writes docs/reference/performance.md from what they print. */
+/**
+ * `npm run bench -- --report [NAME...]`: runs benchmarks one after the other and writes what they print into
+ * docs/reference/performance.md, each into its own section as soon as it has ended: what was measured before stays until it is
+ * measured again.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
-import { cpus, release, totalmem } from 'node:os';
+import { readFile } from 'node:fs/promises';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { writeFileDurably } from '@chrysalis/store/files';
 import type { Measurement } from './measurement.ts';
 
 const PAGE = join(import.meta.dirname, '../docs/reference/performance.md');
 /** What stands between these two is generated. */
 const BEGIN = '<!-- results: npm run bench -- --report -->';
 const END = '<!-- end of results -->';
+const HEADING = /^### (\S+)$/m;
 
-/** @param names of the benchmarks, in the order of the page @param args that are handed on to each */
+/**
+ * @param names of the benchmarks that are run
+ * @param order of all names, in which the page has them
+ * @param args that are handed on to each
+ */
 export async function writeReport(
   names: readonly string[],
+  order: readonly string[],
   args: readonly string[],
 ): Promise<void> {
-  const sections: string[] = [];
   for (const name of names) {
     console.error(`bench: ${name}`);
+    const [load = 0] = loadavg();
     const started = performance.now();
     const lines = await measurementsOf(name, args);
     const minutes = ((performance.now() - started) / 60_000).toFixed(1);
-    sections.push(`### ${name} (${minutes} minutes)\n\n${tableOf(lines)}`);
+    const command = ['npm run bench --', name, ...args].join(' ');
+    const when = `\`${command}\`: ${minutes} minutes, ${machine()}, load ${load.toFixed(1)} before it.`;
+    const page = await readFile(PAGE, 'utf8');
+    const written = withSection(page, name, `${when}\n\n${tableOf(lines)}`, order);
+    await writeFileDurably(PAGE, new TextEncoder().encode(written));
   }
-  const page = await readFile(PAGE, 'utf8');
-  const [head, tail] = [page.split(BEGIN, 1)[0], page.split(END)[1]];
-  if (head === undefined || tail === undefined) {
+}
+
+/** The page with another text in one section. @throws Error when it has no place for results */
+export function withSection(
+  page: string,
+  name: string,
+  section: string,
+  order: readonly string[],
+): string {
+  const [head, rest = ''] = page.split(BEGIN, 2);
+  const [results, tail] = rest.split(END, 2);
+  if (head === undefined || results === undefined || tail === undefined) {
     throw new Error(`expected ${BEGIN} and ${END} in ${PAGE}`);
   }
-  await writeFile(
-    PAGE,
-    `${head}${BEGIN}\n\n${machine()}\n\n${sections.join('\n\n')}\n\n${END}${tail}`,
-  );
+  // What stands before a heading, its name, what stands after it, the next name, and so on.
+  const [, ...parts] = results.split(HEADING);
+  const sections = new Map<string, string>();
+  for (let n = 0; n < parts.length; n += 2) {
+    sections.set(parts[n] as string, (parts[n + 1] as string).trim());
+  }
+  sections.set(name, section);
+  const all = order.flatMap((one) => {
+    const found = sections.get(one);
+    return found === undefined ? [] : [`### ${one}\n\n${found}`];
+  });
+  return `${head}${BEGIN}\n\n${all.join('\n\n')}\n\n${END}${tail}`;
 }
 
 async function measurementsOf(
@@ -60,7 +92,7 @@ function machine(): string {
   const processor = `${cpus().length} x ${cpu?.model.trim() ?? 'unknown processor'}`;
   const memory = `${Math.round(totalmem() / 1e9)} GB`;
   const date = new Date().toISOString().slice(0, 10);
-  return `Measured ${date} with Node ${process.version} on ${processor}, ${memory}, Linux ${release()}.`;
+  return `${date}, Node ${process.version}, ${processor}, ${memory}, Linux ${release()}`;
 }
 
 function tableOf(lines: readonly Measurement[]): string {
