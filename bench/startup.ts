@@ -7,7 +7,7 @@ import { median } from './native.ts';
 import { cpuUsOf, rssMbOf } from './process-cost.ts';
 import { RaState, ServedRa } from './served-ra.ts';
 
-const DEFAULT_DEVICES = 100_000;
+const DEFAULT_DEVICES = 1_000_000;
 const ROUNDS = 5;
 
 /** @param options.devices of the larger of two fleets */
