@@ -42,9 +42,11 @@ export async function measureDownload(
   const rounds: Round[] = [];
   for (let n = 0; n < ROUNDS; n += 1) rounds.push(await round(ra, references, variant));
   const latencies = rounds.flatMap(({ ra: { latenciesMs } }) => latenciesMs);
+  // The least: what disturbs it only adds, and would flatter us.
+  const nativeUs = Math.min(...rounds.map((one) => one.nativeUs));
   const ratioBy = (reference: ReferenceName) =>
     median(
-      rounds.map(({ references, nativeUs, ra }) => {
+      rounds.map(({ references, ra }) => {
         const beside = reference === 'node:https + node:crypto' ? 0 : nativeUs;
         return ((references.get(reference) ?? 0) + beside) / ra.cpuUs;
       }),
@@ -59,7 +61,7 @@ export async function measureDownload(
     p50Ms: percentile(latencies, 0.5),
     p99Ms: percentile(latencies, 0.99),
     rssMb: rssMbOf(ra.pid),
-    note: noteOf(rounds, references, ratioBy),
+    note: noteOf(rounds, references, nativeUs, ratioBy),
   });
 }
 
@@ -82,12 +84,12 @@ async function round(
 function noteOf(
   rounds: readonly Round[],
   references: readonly Reference[],
+  nativeUs: number,
   ratioBy: (reference: ReferenceName) => number,
 ): string {
-  const nativeUs = median(rounds.map((one) => one.nativeUs)).toFixed(0);
   const parts = references.map(({ name }) => {
     const us = median(rounds.map((one) => one.references.get(name) ?? 0));
     return `${name} ${us.toFixed(0)} us (ratio ${ratioBy(name).toFixed(2)})`;
   });
-  return [...parts, `${DOWNLOAD_NATIVE} ${nativeUs} us`].join(', ');
+  return [...parts, `${DOWNLOAD_NATIVE} at least ${nativeUs.toFixed(0)} us`].join(', ');
 }

@@ -16,6 +16,8 @@ const PAGE = join(import.meta.dirname, '../docs/reference/performance.md');
 /** What stands between these two is generated. */
 const BEGIN = '<!-- results: npm run bench -- --report -->';
 const END = '<!-- end of results -->';
+/** Not that of a private file. */
+const PUBLIC_MODE = 0o644;
 const HEADING = /^### (\S+)$/m;
 
 /**
@@ -38,7 +40,7 @@ export async function writeReport(
     const when = `\`${command}\`: ${minutes} minutes, ${machine()}, load ${load.toFixed(1)} before it.`;
     const page = await readFile(PAGE, 'utf8');
     const written = withSection(page, name, `${when}\n\n${tableOf(lines)}`, order);
-    await writeFileDurably(PAGE, new TextEncoder().encode(written));
+    await writeFileDurably(PAGE, new TextEncoder().encode(written), PUBLIC_MODE);
   }
 }
 

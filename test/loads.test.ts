@@ -45,10 +45,22 @@ describe('what loads', () => {
       without: ['kysely', 'fastify', 'prom-client', 'pkijs'],
     },
     {
-      who: 'the pipeline, in a thread or a worker',
+      who: 'one of several processes, before it and its thread begin to load',
+      file: 'pipeline-host.ts',
+      has: [],
+      without: ['kysely', 'fastify', 'prom-client', 'pkijs'],
+    },
+    {
+      who: 'the pipeline in a thread',
       file: 'open-pipeline.ts',
       has: ['kysely'],
       without: ['fastify', 'prom-client', 'pkijs'],
+    },
+    {
+      who: 'the pipeline in a worker',
+      file: 'worker.ts',
+      has: ['kysely', 'prom-client'],
+      without: ['fastify', 'pkijs'],
     },
   ];
   for (const { who, file, has, without } of cases) {

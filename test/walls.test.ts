@@ -38,6 +38,24 @@ describe('a room', () => {
     });
   }
 
+  it('has the doors that its package.json names, and no other', async () => {
+    const text = await readFile(join(ROOT, 'tsconfig.base.json'), 'utf8');
+    const { paths } = JSON.parse(text.replaceAll(/^\s*\/\/.*$/gm, '')).compilerOptions;
+    const doors = { ...paths };
+    delete doors['@chrysalis/*'];
+    const declared: Record<string, string[]> = {};
+    for (const room of Object.keys(ALLOWED)) {
+      const file = join(ROOT, 'packages', room, 'package.json');
+      const { exports } = JSON.parse(await readFile(file, 'utf8'));
+      const { '.': first, ...more } = exports as Record<string, string>;
+      assert.equal(first, './src/index.ts');
+      for (const [door, source] of Object.entries(more)) {
+        declared[`@chrysalis/${room}/${door.slice(2)}`] = [`./packages/${room}/${source.slice(2)}`];
+      }
+    }
+    assert.deepEqual(doors, declared);
+  });
+
   it('that imports one that it does not refer to fails to compile', async () => {
     const directory = temporaryDirectory();
     const compile = async (references: readonly { path: string }[]) => {

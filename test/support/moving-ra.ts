@@ -65,6 +65,7 @@ export function startLoad(devices: PromisedDevices, first: Promised, promised: P
         lastMs = performance.now();
       }
     }
+    longestMs = Math.max(longestMs, Math.round(performance.now() - lastMs));
   };
   const loops = [
     loop(async () => {

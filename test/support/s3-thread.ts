@@ -18,14 +18,19 @@ type Order = { readonly what: 'start' | 'keys' | 'close' } | { readonly deny: st
 
 export async function startS3Thread(): Promise<S3Thread> {
   const worker = new Worker(new URL(import.meta.url));
-  const ask = async (order: Order) => {
-    worker.postMessage(order);
-    const [answer] = await once(worker, 'message');
-    return answer;
+  let last: Promise<unknown> = Promise.resolve();
+  // One after the other: an answer does not say to which question.
+  const ask = (order: Order) => {
+    last = last.then(async () => {
+      worker.postMessage(order);
+      const [answer] = await once(worker, 'message');
+      return answer as unknown;
+    });
+    return last;
   };
   return {
     ...((await ask({ what: 'start' })) as Pick<S3Stub, 'endpoint' | 'bucket' | 'env'>),
-    keys: () => ask({ what: 'keys' }),
+    keys: async () => (await ask({ what: 'keys' })) as string[],
     deny: async (prefix) => void (await ask({ deny: prefix })),
     async close() {
       await ask({ what: 'close' });

@@ -1,5 +1,5 @@
 /** Where a copy goes, as it is noted in the database that it copies. */
-import { FenceWatch } from '@chrysalis/store';
+import { FenceWatch } from '@chrysalis/store/fence';
 import * as z from 'zod';
 import { CliError } from './context.ts';
 

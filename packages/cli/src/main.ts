@@ -1,6 +1,7 @@
 /** The command line: parses arguments, runs one command, turns errors into messages and an exit status. */
 import { Command, CommanderError } from 'commander';
 import type { CliContext } from './context.ts';
+import { explanationOf } from './explanation.ts';
 import { versionOfPackage } from './version.ts';
 
 const EXIT_OK = 0;
@@ -100,7 +101,7 @@ function commandsIn(argv: readonly string[]): Iterable<() => Promise<AddCommand>
   return named.size === 0 || argv.some((arg) => HELP.includes(arg)) ? COMMANDS.values() : named;
 }
 
-async function explain(error: unknown, context: CliContext): Promise<number> {
+function explain(error: unknown, context: CliContext): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
   const say = (text: string) => {
     for (const line of text.split('\n')) context.stderr.write(`chrysalis: ${line}\n`);
@@ -110,7 +111,6 @@ async function explain(error: unknown, context: CliContext): Promise<number> {
     return EXIT_INTERRUPTED;
   }
   const isDebug = Boolean(context.env.CHRYSALIS_DEBUG);
-  const { explanationOf } = await import('./explanation.ts');
   const explanation = explanationOf(error);
   if (explanation !== undefined) {
     say(explanation.message);

@@ -1,6 +1,6 @@
 /** What `serve` does while `chrysalis copy` moves the state that it serves from. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { FenceWatch } from '@chrysalis/store';
+import { FenceWatch } from '@chrysalis/store/fence';
 import { isStoreError } from '@chrysalis/store/files';
 import { type ChrysalisConfig, loadConfig } from './config.ts';
 import { CliError } from './context.ts';
@@ -15,32 +15,6 @@ const LOOK_MS = 200;
  * for a moment, or lacks its log, when whoever copies it closes it.
  */
 const NOT_YET = ['moved', 'incomplete', 'away', 'busy', 'io'] as const;
-
-/** Resolves when nothing is written to the database in a file any more; never for another, nor after `signal`. */
-export async function movedAway(config: ChrysalisConfig, signal: AbortSignal): Promise<void> {
-  const file = databaseFile(config);
-  if (file === undefined || file === ':memory:') return new Promise(() => {});
-  const watch = await FenceWatch.open(file);
-  try {
-    while (!isMoved(watch)) await delay(LOOK_MS, undefined, { signal });
-  } catch (error) {
-    if (!signal.aborted) throw error;
-    return new Promise(() => {});
-  } finally {
-    watch.close();
-  }
-}
-
-function isMoved(watch: FenceWatch): boolean {
-  try {
-    return watch.isMoved;
-  } catch (error) {
-    // Somebody works on it, or the disk does not answer: the next look tells, and no RA ends for it. That nothing is written
-    // any more is not up to this look.
-    if (isStoreError(error)) return false;
-    throw error;
-  }
-}
 
 /**
  * Resolves when there is a state to serve from: the new one that the configuration names, or the old one if the copy was taken

@@ -10,6 +10,8 @@ import type { LogLevel } from './log.ts';
 export interface PipelineThreadData {
   readonly directory: string;
   readonly logLevel: LogLevel;
+  /** Devices are served already: it loads behind them. */
+  readonly isLate?: boolean;
 }
 
 /** What opens encrypted keys: for each, scrypt parameters and 32 octets. */
@@ -70,7 +72,8 @@ export class PipelineThread implements PipelineHost {
   /** @throws CliError when the thread cannot begin: wrong files, wrong keys, a database that is away; other errors are bugs */
   async start(): Promise<void> {
     const masters = await this.#masterOctets();
-    const { worker, started } = this.#first ?? loadPipelineThread(this.#data);
+    if (this.#stopping) return;
+    const { worker, started } = this.#first ?? loadPipelineThread({ ...this.#data, isLate: true });
     this.#first = undefined;
     this.#worker = worker;
     worker.ref();

@@ -22,10 +22,11 @@ const NICEST = 19;
 
 const port = parentPort;
 if (port === null) throw new TypeError('expected to run in a thread');
-const { directory, logLevel } = workerData as PipelineThreadData;
+const { directory, logLevel, isLate = false } = workerData as PipelineThreadData;
 const log = createLog(process.stderr, logLevel);
 const resources = new AsyncDisposableStack();
 
+if (isLate) yieldToDevices();
 // What comes before there is a pipeline is kept: whoever stops a thread waits for its end.
 const early: PipelineThreadMessage[] = [];
 const keep = (message: PipelineThreadMessage) => void early.push(message);
@@ -36,12 +37,16 @@ if (typeof first !== 'object') throw new TypeError('expected the keys first');
 const keys = custodyOfMasters(directory, mastersOf(first));
 const { pipeline, renew, stop } = await open().catch(giveUp);
 await pipeline.start();
-// Not before: until it has started, everybody waits for it.
-setPriority(0, Math.min(NICEST, getPriority(0) + NICER_BY));
+// The first is waited for by all.
+if (!isLate) yieldToDevices();
 answer('started');
 port.off('message', keep);
 port.on('message', obey);
 early.forEach(obey);
+
+function yieldToDevices(): void {
+  setPriority(0, Math.min(NICEST, getPriority(0) + NICER_BY));
+}
 
 async function open() {
   const config = await loadConfig(directory);

@@ -3,10 +3,26 @@ import type { KeyCustodyOptions } from '@chrysalis/authorities/keys';
 import type { TriedService } from '@chrysalis/ra';
 import type { AuditWriterName } from './audit-parts.ts';
 import type { LogLevel } from './log.ts';
-import type { MasterOctets } from './pipeline-host.ts';
+import type { MasterOctets, PipelineThreadData } from './pipeline-host.ts';
 
 /** `front` answers devices; there are several. `back` does, once, what devices do not wait for. */
 export type ProcessRole = 'front' | 'back';
+
+/** What a process knows from its fork on, so that it begins to load: nothing secret, for it lies in the environment. */
+export interface ProcessPlace {
+  /** Of the pipeline, where it runs in a thread of this process. */
+  readonly thread?: PipelineThreadData | undefined;
+}
+
+const PLACE = 'CHRYSALIS_PROCESS_PLACE';
+
+export function environmentOf(place: ProcessPlace): Readonly<Record<string, string>> {
+  return { [PLACE]: JSON.stringify(place) };
+}
+
+export function placeOfProcess(env: Readonly<Record<string, string | undefined>>): ProcessPlace {
+  return JSON.parse(env[PLACE] ?? '{}') as ProcessPlace;
+}
 
 /** What opens encrypted keys: it comes by the pipe, for arguments and environment can be read by others. */
 export interface KeyOctets {

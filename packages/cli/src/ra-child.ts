@@ -3,12 +3,14 @@ import cluster, { type Worker } from 'node:cluster';
 import { CliError } from './context.ts';
 import { PASSPHRASE } from './passphrase.ts';
 import { ProcessChannel } from './process-channel.ts';
-import type {
-  Ending,
-  ProcessBeginning,
-  ProcessOrder,
-  ProcessRole,
-  ProcessUrls,
+import {
+  type Ending,
+  environmentOf,
+  type ProcessBeginning,
+  type ProcessOrder,
+  type ProcessPlace,
+  type ProcessRole,
+  type ProcessUrls,
 } from './process-orders.ts';
 
 /** LAs that are away, a large database and a slow machine are waited for; a process that hangs is not. */
@@ -29,11 +31,11 @@ export class RaChild {
   /** Whether it was told to begin. */
   #isTold = false;
 
-  constructor({ role, writer }: Pick<ProcessOrder, 'role' | 'writer'>) {
+  constructor({ role, writer }: Pick<ProcessOrder, 'role' | 'writer'>, place: ProcessPlace) {
     this.role = role;
     this.writer = writer;
     // It is handed what it needs by the pipe: the environment of a process can be read as long as it lives.
-    this.#worker = cluster.fork({ [PASSPHRASE]: '' });
+    this.#worker = cluster.fork({ ...environmentOf(place), [PASSPHRASE]: '' });
     this.channel = new ProcessChannel(this.#worker);
     this.ended = new Promise((resolve) => {
       this.#worker.once('exit', (code, signal) => {

@@ -2,18 +2,23 @@
 import { KeyCustody } from '@chrysalis/authorities/keys';
 import { Secret } from '@chrysalis/crypto';
 import { loadConfig } from './config.ts';
+import { explanationOf } from './explanation.ts';
 import { createLog } from './log.ts';
 import { passphraseSource } from './passphrase.ts';
-import { hasPipelineThread, loadPipelineThread } from './pipeline-host.ts';
+import { loadPipelineThread } from './pipeline-host.ts';
 import { ProcessChannel } from './process-channel.ts';
-import type { Ending, ProcessBeginning, ProcessOrder, ProcessUrls } from './process-orders.ts';
+import {
+  type Ending,
+  type ProcessBeginning,
+  type ProcessOrder,
+  type ProcessUrls,
+  placeOfProcess,
+} from './process-orders.ts';
 import type { Serving } from './serve-settings.ts';
 import { systemClockAndRandom } from './system-context.ts';
 
 const channel = new ProcessChannel(process);
 const resources = new AsyncDisposableStack();
-/** Loads while the order is on its way, and the pipeline's thread from then on. */
-const roles = import('./ra-roles.ts');
 /** What ends the service; closing what it stands on comes after it. */
 let end: (how: Ending) => Promise<void> = async () => {};
 let isEnding = false;
@@ -24,12 +29,17 @@ process.on('SIGTERM', () => void endWith('leave'));
 channel.on('begin', begin);
 channel.on('end', endWith);
 
+// Both load their code while the order is on its way.
+const { thread: threadData } = placeOfProcess(process.env);
+const thread = threadData && loadPipelineThread(threadData);
+resources.defer(async () => void (await thread?.worker.terminate()));
+const roles = import('./ra-roles.ts');
+
 async function begin(order: ProcessOrder): Promise<ProcessBeginning> {
   try {
     return { type: 'begun', urls: await beginAs(order) };
   } catch (error) {
     await resources.disposeAsync().catch(() => {});
-    const { explanationOf } = await import('./explanation.ts');
     const explanation = explanationOf(error);
     if (explanation !== undefined) return { type: 'refused', ...explanation };
     throw error;
@@ -40,10 +50,6 @@ async function beginAs(order: ProcessOrder): Promise<ProcessUrls> {
   const { role, directory, logLevel, writer, processes, makesCertificates } = order;
   const config = await loadConfig(directory);
   const context = { ...systemClockAndRandom(), env: process.env, hasThreads: role === 'back' };
-  const thread =
-    makesCertificates && hasPipelineThread(config, context)
-      ? loadPipelineThread({ directory, logLevel })
-      : undefined;
   const serving: Serving = {
     ...{ config, directory, logLevel, writer, processes, makesCertificates, resources },
     ...{ context, thread },

@@ -39,7 +39,7 @@ export async function beginFront(serving: Serving, channel: ProcessChannel): Pro
   });
   told = front.told;
   for (const deviceId of closed) void told.closeRegistration(deviceId);
-  const crl = await serveCrls(serving, settings);
+  const crl = await orClosed(front, () => serveCrls(serving, settings));
   channel.on('wake', () => front.wake());
   channel.on('figures', () => front.figures());
   channel.on('take', async (what: Taken) =>
@@ -58,7 +58,9 @@ export async function beginBack(serving: Serving, channel: ProcessChannel): Prom
   const { config, directory, resources } = serving;
   const { settings, takeTls, takeIdentity } = await assemble(serving);
   const back = await startRaBack(settings, () => channel.tell('files'));
-  const maUrl = await serveMaPort(config, settings, back.blacklist, resources);
+  const maUrl = await orClosed(back, () =>
+    serveMaPort(config, settings, back.blacklist, resources),
+  );
   channel.on('wake', () => back.wakePipeline());
   channel.on('figures', () => back.figures());
   channel.on('missing', () => back.missing());
@@ -68,6 +70,19 @@ export async function beginBack(serving: Serving, channel: ProcessChannel): Prom
     await back.renewed();
   });
   return { urls: maUrl === undefined ? {} : { maUrl }, end: () => back.close() };
+}
+
+/** What serves already is closed before what it stands on when the next port does not open. */
+async function orClosed<T>(
+  { close }: { readonly close: () => Promise<void> },
+  open: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 /** The pipeline runs in another process, whose supervisor watches it. */

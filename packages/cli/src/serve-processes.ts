@@ -2,6 +2,7 @@
 import type { KeyCustody } from '@chrysalis/authorities/keys';
 import { loadConfig } from './config.ts';
 import { openKeysOf, openServedKeys } from './open-custody.ts';
+import { hasPipelineThread } from './pipeline-host.ts';
 import type { KeyOctets, ServedUrls } from './process-orders.ts';
 import { filesOfIdentity, filesOfTls, RenewedFiles } from './renewed-files.ts';
 import type { ServeOrder } from './serve-settings.ts';
@@ -10,7 +11,9 @@ import { Supervisor } from './supervisor.ts';
 /** Resolves when all of them serve; they are ended with `resources`. */
 export async function serveInProcesses(order: ServeOrder, processes: number): Promise<ServedUrls> {
   const { config, directory, logLevel, makesCertificates, context, log, resources } = order;
-  const supervisor = new Supervisor(processes, log);
+  const thread =
+    makesCertificates && hasPipelineThread(config, context) ? { directory, logLevel } : undefined;
+  const supervisor = new Supervisor(processes, log, thread);
   resources.defer(() => supervisor.stop());
   supervisor.load();
   // While they load their code.

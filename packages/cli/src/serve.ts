@@ -5,6 +5,7 @@ import { type Command, Option } from 'commander';
 import { loadConfig } from './config.ts';
 import type { CliContext } from './context.ts';
 import { createLog, LOG_LEVELS, type LogLevel } from './log.ts';
+import { movedAway } from './moved-away.ts';
 import { openServedKeys } from './open-custody.ts';
 import { hasPipelineThread, loadPipelineThread } from './pipeline-host.ts';
 import type { ServedUrls } from './process-orders.ts';
@@ -78,9 +79,15 @@ async function serveUntilMoved(
   // A clock or randomness that was given is in this process alone.
   const processes =
     context.hasThreads === true ? (config.ra.processes ?? availableParallelism()) : 1;
-  const urls = await (processes > 1 ? serveInSeveral(order, processes) : serveInOne(order));
+  let urls: ServedUrls;
+  try {
+    urls = await (processes > 1 ? serveInSeveral(order, processes) : serveInOne(order));
+  } catch (error) {
+    // What a process says that is told to end before it has begun.
+    context.signal.throwIfAborted();
+    throw error;
+  }
   context.stdout.write(options.json ? `${JSON.stringify(urls)}\n` : textOf(urls));
-  const { movedAway } = await import('./moved-state.ts');
   await Promise.race([aborted(context.signal), movedAway(config, context.signal)]);
   if (!context.signal.aborted) return 'moved';
   log.info({}, 'stopping');

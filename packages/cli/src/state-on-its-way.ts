@@ -1,7 +1,7 @@
 /** What `worker` does where `chrysalis copy` moves a state to what nodes share: it begins when that is done. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Log } from '@chrysalis/ra';
-import { FenceWatch } from '@chrysalis/store';
+import { FenceWatch } from '@chrysalis/store/fence';
 import { isStoreError } from '@chrysalis/store/files';
 import { type ChrysalisConfig, loadConfig } from './config.ts';
 import { parseNote } from './copy-note.ts';

@@ -3,6 +3,7 @@ import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 import type { Log, NotReady } from '@chrysalis/ra';
 import type { Figures, ProcessCounts } from '@chrysalis/ra/operations';
+import type { PipelineThreadData } from './pipeline-host.ts';
 import type {
   Ending,
   ProcessOrder,
@@ -39,6 +40,7 @@ export type SupervisedOrder = Omit<ProcessOrder, 'role' | 'writer'>;
  */
 export class Supervisor {
   readonly #log: Log;
+  readonly #thread: PipelineThreadData | undefined;
   readonly #back: Place = placeOf('back');
   readonly #fronts: readonly Place[];
   /** Those of places, and those that are about to take one or have left it. */
@@ -51,9 +53,13 @@ export class Supervisor {
   #isStopping = false;
   #replacing: Promise<void> = Promise.resolve();
 
-  /** @param processes that answer devices */
-  constructor(processes: number, log: Log) {
+  /**
+   * @param processes that answer devices
+   * @param thread of the pipeline, where the back has one
+   */
+  constructor(processes: number, log: Log, thread: PipelineThreadData | undefined) {
     this.#log = log;
+    this.#thread = thread;
     this.#fronts = Array.from({ length: processes }, () => placeOf('front'));
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     cluster.setupPrimary({
@@ -170,7 +176,13 @@ export class Supervisor {
 
   /** A process that loads its code, and waits for its order. */
   #fork(role: ProcessRole): RaChild {
-    const child = new RaChild({ role, writer: role === 'back' ? 'server' : this.#freeWriter() });
+    const writer = role === 'back' ? 'server' : this.#freeWriter();
+    // Whoever answers already goes first.
+    const isLate = this.#serving('front').length > 0;
+    const child = new RaChild(
+      { role, writer },
+      { thread: role === 'back' && this.#thread ? { ...this.#thread, isLate } : undefined },
+    );
     this.#children.add(child);
     void child.ended.then(() => this.#children.delete(child));
     this.#connect(child);

@@ -1,6 +1,6 @@
 /** `chrysalis worker`: makes certificates, and answers nobody, until it is told to stop. */
 import type { OpsServer } from '@chrysalis/ra/operations';
-import { startWorkerOperations } from '@chrysalis/ra/server';
+import { startWorkerOperations } from '@chrysalis/ra/worker-operations';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ChrysalisConfig } from './config.ts';
 import type { CliContext } from './context.ts';

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { it } from 'node:test';
-import { FenceWatch } from '@chrysalis/store';
+import { FenceWatch } from '@chrysalis/store/fence';
 import { StoreError } from '@chrysalis/store/files';
 import { temporaryDirectory } from '../../../test/support/temporary-directory.ts';
 import { loadConfig } from '../src/config.ts';
-import { movedAway } from '../src/moved-state.ts';
+import { movedAway } from '../src/moved-away.ts';
 import { run } from './run-main.ts';
 
 it('a look at the state that fails ends no RA: the next tells', async (t) => {

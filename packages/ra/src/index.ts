@@ -1,6 +1,6 @@
 /**
- * The Registration Authority: what whoever makes certificates or looks after them needs. It has three more doors, so that a process loads
- * what it runs: `server` opens ports, `operations` is what operators read, `pkcs11` is keys in tokens.
+ * The Registration Authority: what whoever makes certificates or looks after them needs. It has more doors, so that a process loads what it runs: `server`
+ * opens ports, `operations` and `worker-operations` are what operators read, `pkcs11` is keys in tokens.
  */
 export {
   AuditChainError,

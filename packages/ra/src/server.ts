@@ -1,4 +1,4 @@
-/** What answers: devices, operators of a worker, whoever wants CRLs. */
+/** What answers: devices, operators, whoever wants CRLs. */
 export { type CrlStore, type CrlStoreOptions, startCrlStore } from './crl-store.ts';
 export { Door } from './door.ts';
 export { MAX_OCSP_RESPONSE, OcspError } from './ocsp-response.ts';
@@ -13,4 +13,3 @@ export {
   startRegistrationAuthority,
 } from './registration-authority.ts';
 export { tlsOptions } from './tls-options.ts';
-export { startWorkerOperations, type WorkerOperationsOptions } from './worker-operations.ts';

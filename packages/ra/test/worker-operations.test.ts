@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { describe, it, type TestContext } from 'node:test';
 import { time32FromUnix } from '@chrysalis/ieee1609dot2';
 import { Pipeline } from '@chrysalis/ra';
-import { startWorkerOperations } from '@chrysalis/ra/server';
+import { startWorkerOperations } from '@chrysalis/ra/worker-operations';
 import { AuthorityUnavailableError, type CertificateAuthority } from '@chrysalis/scms';
 import { createScene, eventually } from './scene.ts';
 

@@ -1,6 +1,7 @@
 import { CompiledQuery, type Kysely, type Transaction } from 'kysely';
 import { BEING_COPIED, BEING_COPIED_STEP, COPIED_TABLE, COPY_TABLE } from './copy-marks.ts';
-import { type CopyNote, type Key, namesOf, selectAfter } from './copy-source.ts';
+import type { CopyNote } from './copy-note.ts';
+import { type Key, namesOf, selectAfter } from './copy-source.ts';
 import { type Database, type DatabaseOptions, openDatabase } from './database.ts';
 import type { Migration } from './migration.ts';
 import { isPostgresUrl } from './postgres-url.ts';

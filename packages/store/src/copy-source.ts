@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { MOVED_AWAY } from './copy-marks.ts';
+import { type CopyNote, hasTable, isMoved, NOTE, noteIn } from './copy-note.ts';
 import { expectMigrated, type Migration } from './migration.ts';
 import type { Row } from './rows-digest.ts';
 import { SQLITE_WORDS, type SqlWords } from './sql-words.ts';
 import { patiently, SqliteConnection } from './sqlite-connection.ts';
-import { expectFile } from './sqlite-database.ts';
+import { expectFile } from './sqlite-file.ts';
 import { type Column, type TableShape, tablesOf } from './sqlite-tables.ts';
 import { StoreError } from './store-error.ts';
 import { dropTriggers, fence, unfence } from './write-fence.ts';
@@ -12,17 +13,6 @@ import { dropTriggers, fence, unfence } from './write-fence.ts';
 /** The values of a row's key, in the order of the key's columns. */
 export type Key = readonly unknown[];
 
-/** What a copy has written down in the database that it copies. */
-export interface CopyNote {
-  /** Of this copy, for as long as it takes. */
-  readonly id: string;
-  /** Where it goes. */
-  readonly destination: string;
-  /** Of this recording of changes: another one knows nothing of what happened before it. */
-  readonly capture: string;
-}
-
-const NOTE = 'chrysalis_copy_source';
 const CHANGES = 'chrysalis_change';
 /** Of the names of triggers. */
 const PREFIX = 'chrysalis_change_';
@@ -277,25 +267,6 @@ function jsonKey({ key }: TableShape, row: 'new' | 'old'): string {
   const value = ({ name, kind }: Column) =>
     kind === 'octets' ? `hex(${row}.${name})` : `${row}.${name}`;
   return `json_array(${key.map(value).join(', ')})`;
-}
-
-export function noteIn(connection: SqliteConnection): CopyNote | undefined {
-  if (!hasTable(connection, NOTE)) return undefined;
-  const [row] = connection.run(`select id, destination, capture from ${NOTE}`, []).rows;
-  if (row === undefined) return undefined;
-  const { id, destination, capture } = row;
-  return { id: String(id), destination: String(destination), capture: String(capture) };
-}
-
-export function isMoved(connection: SqliteConnection): boolean {
-  if (!hasTable(connection, 'chrysalis_migration')) return false;
-  const sql = 'select 1 from chrysalis_migration where name = ?';
-  return connection.run(sql, [MOVED_AWAY]).rows.length > 0;
-}
-
-function hasTable(connection: SqliteConnection, name: string): boolean {
-  const sql = "select 1 from sqlite_schema where type = 'table' and name = ?";
-  return connection.run(sql, [name]).rows.length > 0;
 }
 
 function newId(): string {

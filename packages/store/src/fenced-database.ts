@@ -1,39 +1,8 @@
-import { isMoved, noteIn } from './copy-source.ts';
 import { copyDatabases, type DatabaseCopy } from './database-copy.ts';
 import { patiently, SqliteConnection } from './sqlite-connection.ts';
-import { expectFile } from './sqlite-database.ts';
+import { expectFile } from './sqlite-file.ts';
 import { StoreError } from './store-error.ts';
 import { fence, unfence } from './write-fence.ts';
-
-/** Sees whether a database is copied, and when it is fenced. */
-export class FenceWatch {
-  readonly #connection: SqliteConnection;
-
-  private constructor(connection: SqliteConnection) {
-    this.#connection = connection;
-  }
-
-  /** @throws StoreError `missing` */
-  static async open(path: string): Promise<FenceWatch> {
-    await expectFile(path);
-    const connection = new SqliteConnection(path);
-    connection.configureToLook();
-    return new FenceWatch(connection);
-  }
-
-  get isMoved(): boolean {
-    return isMoved(this.#connection);
-  }
-
-  /** Where a copy goes that was begun, as that has noted it. */
-  get destination(): string | undefined {
-    return noteIn(this.#connection)?.destination;
-  }
-
-  close(): void {
-    this.#connection.close();
-  }
-}
 
 /** When it resolves, nobody changes a row of a SQLite database or opens it any more. */
 export function fenceDatabase(path: string): Promise<void> {

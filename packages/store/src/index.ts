@@ -1,5 +1,6 @@
 export { type CopiedTables, CopyDestination } from './copy-destination.ts';
-export { type CopyNote, CopySource } from './copy-source.ts';
+export type { CopyNote } from './copy-note.ts';
+export { CopySource } from './copy-source.ts';
 export { type Database, type DatabaseOptions, type Migration, openDatabase } from './database.ts';
 export { copyDatabases, type DatabaseCopy } from './database-copy.ts';
 export { openDirectoryObjectStore } from './directory-object-store.ts';
@@ -12,7 +13,6 @@ export {
 export {
   copyFencedDatabases,
   expectUnused,
-  FenceWatch,
   fenceDatabase,
   unfenceDatabase,
 } from './fenced-database.ts';

@@ -1,4 +1,4 @@
-import { open, stat } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Database, DatabaseOptions } from './database.ts';
 import { PRIVATE_FILE_MODE, syncDirectory } from './file.ts';
@@ -6,7 +6,8 @@ import { startDatabase } from './kysely-database.ts';
 import { expectMigrated, type Migration, migrate } from './migration.ts';
 import { patiently, SqliteConnection } from './sqlite-connection.ts';
 import { sqliteDialect } from './sqlite-dialect.ts';
-import { fileError, StoreError, systemCodeOf } from './store-error.ts';
+import { expectFile } from './sqlite-file.ts';
+import { fileError, systemCodeOf } from './store-error.ts';
 
 const MEMORY = ':memory:';
 
@@ -45,16 +46,6 @@ async function lookAtDatabase<Schema>(
   } catch (error) {
     connection.close();
     throw error;
-  }
-}
-
-/** SQLite would create it. @throws StoreError `missing` */
-export async function expectFile(path: string): Promise<void> {
-  try {
-    await stat(path);
-  } catch (cause) {
-    if (systemCodeOf(cause) !== 'ENOENT') throw fileError(cause, `look for database ${path}`);
-    throw new StoreError('missing', `expected a database in ${path}, saw no file`, { cause });
   }
 }
 
