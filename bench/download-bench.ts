@@ -42,7 +42,6 @@ export async function measureDownload(
   const rounds: Round[] = [];
   for (let n = 0; n < ROUNDS; n += 1) rounds.push(await round(ra, references, variant));
   const latencies = rounds.flatMap(({ ra: { latenciesMs } }) => latenciesMs);
-  // The least: what disturbs it only adds, and would flatter us.
   const nativeUs = Math.min(...rounds.map((one) => one.nativeUs));
   const ratioBy = (reference: ReferenceName) =>
     median(

@@ -16,9 +16,11 @@ import { mainThreadCpuUsOf, rssMbOf } from './process-cost.ts';
 import { RaState, ServedRa } from './served-ra.ts';
 
 const ROUNDS = 5;
-const IN_ROUND = 40;
+const IN_ROUND = 150;
+/** Devices before any counts: nobody measures a server in its first seconds. */
+const WARM_UP = 1500;
 /** Chains in the PLV cache: each device takes one, and without any there is no acknowledgement. */
-const CHAINS = 500;
+const CHAINS = 4000;
 const TOGETHER = [1, 16];
 const PATH = '/provision-pseudonym-certificate-batch';
 
@@ -36,6 +38,7 @@ export async function run(options: { readonly json: boolean }): Promise<void> {
   const served = await ServedRa.start(state);
   resources.defer(() => served.stop());
   await served.settled();
+  for (let n = 0; n < WARM_UP; n += IN_ROUND) await provisionRound(state, served, 16);
   printHead(options.json);
   for (const together of TOGETHER) {
     const rounds: Awaited<ReturnType<typeof provisionRound>>[] = [];
