@@ -92,11 +92,15 @@ describe('deviceReport', () => {
     const device = await scene.register(ra);
     await served(scene, ra, device);
     const { iPeriod } = scene.options;
-    const row = await scene.database.query
-      .selectFrom('device')
-      .selectAll()
-      .executeTakeFirstOrThrow();
-    const lost = iPeriod.at(timeOf(scene.clock)) + 1;
+    const i = iPeriod.at(timeOf(scene.clock));
+    const row = await eventually(async () => {
+      const found = await scene.database.query
+        .selectFrom('device')
+        .selectAll()
+        .executeTakeFirstOrThrow();
+      return found.filed_through === i + 2 ? found : undefined;
+    });
+    const lost = i + 1;
     await objects.delete(fileKey(row, lost, iPeriod));
     const { files } = await registrationOn(scene, device.hash);
     assert.deepEqual(files, { expected: 3, missing: [lost] });
