@@ -228,7 +228,8 @@ describe('two processes on one database', () => {
         await inner.put(key, octets);
       },
     });
-    const scene = await createScene(t, { policy: { weeksAhead: 6 } });
+    // One for each, whoever fills the cache: without any, a device is told to come again.
+    const scene = await createScene(t, { policy: { weeksAhead: 6 }, linkageCache: 12 });
     const one = await scene.start({ objects: slow(5) });
     const two = await scene.start({ objects: slow(12), database: await scene.openDatabase() });
     const devices = [];
