@@ -24,6 +24,7 @@ const LOOKUPS = 20_000;
 const IN_FLIGHT = 1000;
 /** Of each size, so many are registered one by one. */
 const REGISTERED = 10_000;
+
 /** Measures and prints. @param options.devices instead of the largest size: 10,000,000 take a quarter of an hour and 15 GB */
 export async function run(options: {
   readonly json: boolean;

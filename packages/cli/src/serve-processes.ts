@@ -1,5 +1,6 @@
 /** `chrysalis serve` in several processes. */
 import type { KeyCustody } from '@chrysalis/authorities/keys';
+import type { OpsServer } from '@chrysalis/ra/operations';
 import { loadConfig } from './config.ts';
 import { openKeysOf, openServedKeys } from './open-custody.ts';
 import { hasPipelineThread } from './pipeline-host.ts';
@@ -14,6 +15,9 @@ export async function serveInProcesses(order: ServeOrder, processes: number): Pr
   const thread =
     makesCertificates && hasPipelineThread(config, context) ? { directory, logLevel } : undefined;
   const supervisor = new Supervisor(processes, log, thread);
+  let ops: OpsServer | undefined;
+  // Closed last: until everything has ended, operators see that it ends.
+  resources.defer(async () => void (await ops?.close()));
   resources.defer(() => supervisor.stop());
   supervisor.load();
   // While they load their code.
@@ -21,9 +25,8 @@ export async function serveInProcesses(order: ServeOrder, processes: number): Pr
   const keys = await openServedKeys(order);
   // Whoever is asked for a passphrase is asked once, here.
   await openKeysOf(config, directory, keys);
-  const ops =
-    config.ops &&
-    (await startOpsServer({
+  if (config.ops) {
+    ops = await startOpsServer({
       port: config.ra.port === 0 ? 0 : config.ops.port,
       readiness: supervisor,
       metrics: {
@@ -31,10 +34,8 @@ export async function serveInProcesses(order: ServeOrder, processes: number): Pr
         text: async () => textOfAll(await supervisor.figures()),
       },
       log,
-    }));
-  // Closed last: until everything has ended, operators see that it ends.
-  if (ops) resources.defer(() => ops.close());
-  resources.defer(() => supervisor.stop());
+    });
+  }
   const urls = await supervisor.start(async () => ({
     ...{ directory, logLevel, processes, makesCertificates },
     keys: await keyOctetsOf(keys),

@@ -78,14 +78,13 @@ export class Supervisor {
   }
 
   /**
-   * The back begins first: it brings the database up to date, and fills the PLV cache before a device can come.
+   * After {@link load}. The back begins first: it brings the database up to date, and fills the PLV cache before a device can come.
    *
    * @param order what a process is told to do; asked for each
    * @throws CliError when one cannot begin: none runs then
    */
   async start(order: () => Promise<SupervisedOrder>): Promise<ProcessUrls> {
     this.#order = order;
-    if (this.#loading.length === 0) this.load();
     try {
       const [first, ...others] = this.#loading.splice(0);
       const back = await this.#fill(first!.place, first!.child);
